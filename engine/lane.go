@@ -1,0 +1,258 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/llama-mapper/llama-mapper/llama"
+)
+
+// lane owns one decoder context. Everything in it is touched by its goroutine alone.
+type lane struct {
+	*Engine
+	model       Model
+	root        *node
+	prefix      int
+	temperature float64
+	pace        pace
+
+	free    []llama.Seq // sequences that no request has
+	running []*request
+	again   []*request // to be decoded again, alone
+	batch   llama.Batch
+	demands []demand
+	rows    []int
+}
+
+func newLane(e *Engine, m Model, t Task, root *node) *lane {
+	return &lane{
+		Engine: e, model: m, root: root, prefix: len(t.Prefix), temperature: t.Temperature,
+		pace: pace{step: e.opts.Step, most: e.opts.Rows},
+	}
+}
+
+// warm decodes the prefix into sequence 0, which nothing else uses, and shares it with all others.
+func (l *lane) warm(prefix []llama.Token) error {
+	for i, t := range prefix {
+		l.batch.Add(t, llama.Pos(i), 0)
+		if len(l.batch.Tokens) == l.opts.Rows || i == len(prefix)-1 {
+			if err := l.model.Decode(&l.batch); err != nil {
+				return err
+			}
+			l.batch.Reset()
+		}
+	}
+	for s := llama.Seq(l.opts.Slots); s >= 1; s-- {
+		if err := l.model.CopySequence(0, s); err != nil {
+			return err
+		}
+		l.free = append(l.free, s)
+	}
+	return nil
+}
+
+// run is the loop. It ends when the queue is closed and everything taken from it has a result.
+func (l *lane) run() {
+	runtime.LockOSThread() // never unlocked: the thread's niceness must not outlive the lane
+	if l.opts.Nice > 0 {
+		_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), l.opts.Nice) // without it the lane is only less polite
+	}
+	for l.admit() {
+		l.drop()
+		if len(l.running) == 0 {
+			continue
+		}
+		total := l.fill()
+		start, cpu := time.Now(), threadCPU()
+		err := l.model.Decode(&l.batch)
+		took := time.Since(start)
+		l.metrics.decodeCPU.Add((threadCPU() - cpu).Seconds())
+		l.metrics.rows.Observe(float64(total))
+		l.pace.observe(total, took)
+		if err == nil { // else cut them again: a failed decode ends all that runs, so no number is in use
+			l.batch.Trim = l.batch.Trim[:0]
+		}
+		l.deliver(err)
+	}
+}
+
+// admit fills free slots from the queue, and sleeps only when nothing runs. While a request must be decoded
+// again, nothing is admitted: what runs ends, then that request has the lane for itself.
+func (l *lane) admit() bool {
+	if len(l.again) > 0 {
+		if len(l.running) == 0 {
+			r := l.again[0]
+			l.again = slices.Delete(l.again, 0, 1)
+			r.again = true
+			l.start(r)
+		}
+		return true
+	}
+	ready := 0
+	for _, r := range l.running {
+		ready += len(r.pending)
+	}
+	room := share(len(l.queue), len(l.models), len(l.free))
+	for ; room > 0 && ready < l.opts.Rows; room-- {
+		var r *request
+		var open bool
+		if len(l.running) == 0 {
+			r, open = <-l.queue
+		} else {
+			select {
+			case r, open = <-l.queue:
+			default:
+				return true
+			}
+		}
+		if !open {
+			return len(l.running) > 0
+		}
+		if l.stale(r) {
+			room++
+			continue
+		}
+		r.admitted = time.Now()
+		l.metrics.queue.Observe(r.admitted.Sub(r.queued).Seconds())
+		l.start(r)
+		ready += len(r.pending)
+	}
+	return true
+}
+
+func (l *lane) start(r *request) {
+	seq := l.free[len(l.free)-1]
+	l.free = l.free[:len(l.free)-1]
+	r.begin(seq, l.prefix, l.root)
+	l.running = append(l.running, r)
+	l.metrics.reused.Add(float64(l.prefix))
+}
+
+// stale ends a request that must not be decoded: cut off by Close, cancelled, or past its deadline.
+func (l *lane) stale(r *request) bool {
+	err := r.ctx.Err()
+	if deadline, _ := r.ctx.Deadline(); err == nil && !time.Now().Before(deadline) {
+		err = context.DeadlineExceeded
+	}
+	select {
+	case <-l.abort:
+		err = ErrClosed
+	default:
+	}
+	if err != nil {
+		l.end(r, nil, err)
+	}
+	return err != nil
+}
+
+// drop ends running requests that became stale since the last step.
+func (l *lane) drop() {
+	l.running = slices.DeleteFunc(l.running, func(r *request) bool {
+		if !l.stale(r) {
+			return false
+		}
+		l.release(r)
+		return true
+	})
+}
+
+// release cuts a request's sequence back to the prefix, in the next batch, and frees it.
+func (l *lane) release(r *request) {
+	l.batch.Trim = append(l.batch.Trim, r.seq)
+	l.free = append(l.free, r.seq)
+}
+
+// fill makes the next batch of what runs, and returns its number of rows.
+func (l *lane) fill() int {
+	l.demands = l.demands[:0]
+	for _, r := range l.running {
+		l.demands = append(l.demands, demand{pending: len(r.pending), answering: !r.prefill.IsZero()})
+	}
+	budget := l.opts.Rows // a lone request delays nobody, and its shape must be the canonical one
+	if len(l.running) > 1 {
+		budget = l.pace.budget()
+	}
+	l.rows = schedule(l.rows, l.demands, budget)
+	trim := l.batch.Trim
+	l.batch.Reset()
+	l.batch.Trim, l.batch.Keep = trim, l.prefix
+	for i, r := range l.running {
+		r.alone = r.alone && len(l.running) == 1
+		for _, t := range r.pending[:l.rows[i]] {
+			l.batch.Add(t, r.pos, r.seq)
+			r.pos++
+		}
+		if l.rows[i] > 0 && l.rows[i] == len(r.pending) {
+			l.batch.Want(r.at.tokens)
+		}
+		r.pending = r.pending[l.rows[i]:]
+	}
+	return len(l.batch.Tokens)
+}
+
+// deliver hands each request whose rows are all decoded its logits, and ends what is finished. After an
+// error all requests of the batch end with it.
+func (l *lane) deliver(failed error) {
+	now := time.Now()
+	logits := l.batch.Logits
+	i := -1
+	l.running = slices.DeleteFunc(l.running, func(r *request) bool {
+		i++
+		if failed != nil {
+			l.release(r)
+			if !l.stale(r) { // else Close aborted the decode, or the caller did not wait for its end
+				l.end(r, nil, fmt.Errorf("decode: %w", failed))
+			}
+			return true
+		}
+		if l.rows[i] == 0 || len(r.pending) > 0 {
+			return false
+		}
+		if r.prefill.IsZero() {
+			r.prefill = now
+		}
+		n := len(r.at.tokens)
+		r.branch(logits[:n], l.temperature, l.opts.Noise)
+		logits = logits[n:]
+		if r.at.answer < 0 {
+			return false
+		}
+		l.release(r)
+		l.finish(r, now)
+		return true
+	})
+}
+
+// finish gives a request its answer, or puts it up to be decoded again when noise could change the answer.
+func (l *lane) finish(r *request, now time.Time) {
+	answer, firm := r.answer(l.opts.Noise)
+	if !firm && !r.alone {
+		l.metrics.redecoded.Inc()
+		l.again = append(l.again, r)
+		return
+	}
+	l.metrics.prefill.Observe(r.prefill.Sub(r.admitted).Seconds())
+	l.metrics.decode.Observe(now.Sub(r.prefill).Seconds())
+	l.metrics.prompt.Add(float64(len(r.prompt)))
+	l.metrics.answer.Add(float64(int(r.pos) - l.prefix - len(r.prompt)))
+	l.end(r, answer, nil)
+}
+
+func (l *lane) end(r *request, a Answer, err error) {
+	l.metrics.end(err)
+	r.done <- result{a, err}
+}
+
+// threadCPU is the CPU time of the calling thread.
+func threadCPU() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
+}
