@@ -1,0 +1,117 @@
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/valyala/fasthttp"
+	"github.com/valyala/fasthttp/fasthttpadaptor"
+
+	"github.com/llama-mapper/llama-mapper/api"
+)
+
+// Options bounds a server.
+type Options struct {
+	ReadTimeout  time.Duration // for a whole request to arrive
+	WriteTimeout time.Duration // for a response to leave
+	IdleTimeout  time.Duration // between requests of a connection
+	DrainTimeout time.Duration // for running requests to end after a stop
+	Connections  int           // open at once
+}
+
+// Probes registers GET /health, /ready and /metrics. ready says why the service cannot answer; nil means it can.
+// While Serve drains, /ready is 503, so that no new traffic is sent here.
+func (r *Router) Probes(ready func() error, metrics prometheus.Gatherer) {
+	r.Handle(fasthttp.MethodGet, "/health", func(rc *fasthttp.RequestCtx) error {
+		return JSON(rc, fasthttp.StatusOK, map[string]string{"status": "ok"})
+	})
+	r.Handle(fasthttp.MethodGet, "/ready", func(rc *fasthttp.RequestCtx) error {
+		if r.draining.Load() {
+			return api.Errorf(api.Unavailable, "the service is stopping")
+		}
+		if err := ready(); err != nil {
+			e := api.Errorf(api.Unavailable, "the service is not ready; its log says why")
+			e.Err = err
+			return e
+		}
+		return JSON(rc, fasthttp.StatusOK, map[string]string{"status": "ready"})
+	})
+	scrape := fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	r.Handle(fasthttp.MethodGet, "/metrics", func(rc *fasthttp.RequestCtx) error {
+		scrape(rc)
+		return nil
+	})
+}
+
+// Serve answers on ln until ctx ends, then lets running requests end, closes every connection, and returns.
+func (r *Router) Serve(ctx context.Context, ln net.Listener, o Options) error {
+	s := &fasthttp.Server{
+		Handler: r.ServeHTTP, ErrorHandler: r.malformed,
+		ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout, IdleTimeout: o.IdleTimeout,
+		Concurrency: o.Connections, MaxRequestBodySize: api.MaxBody, ReadBufferSize: 8 << 10,
+		NoDefaultServerHeader: true, NoDefaultContentType: true, CloseOnShutdown: true,
+		Logger: quiet{},
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- s.Serve(ln) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	r.draining.Store(true)
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.DrainTimeout)
+	defer cancel()
+	err := s.ShutdownWithContext(stop)
+	if err == nil {
+		err = <-failed
+	}
+	if err != nil {
+		return fmt.Errorf("drain: %w", err)
+	}
+	return nil
+}
+
+// malformed answers what is not a request at all.
+func (r *Router) malformed(rc *fasthttp.RequestCtx, err error) {
+	e := api.Errorf(api.InvalidRequest, "this is not a complete HTTP/1.1 request with headers under 8 KB")
+	var network net.Error
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		e = api.Errorf(api.PayloadTooLarge, "the body is larger than %d bytes", api.MaxBody)
+	case errors.As(err, &network) && network.Timeout():
+		e = api.Errorf(api.RequestTimeout, "the request did not arrive in time")
+	}
+	e.RequestID = newID()
+	rc.Response.Header.Set("X-Request-ID", e.RequestID)
+	writeJSON(rc, e.Code.Status(), *e)
+	r.lost.count(e.Code.Status())
+	rc.SetConnectionClose()
+}
+
+// quiet drops fasthttp's own log: its lines quote what clients send.
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+
+// requestID takes the client's X-Request-ID if it is harmless, or makes one.
+func requestID(rc *fasthttp.RequestCtx) string {
+	id := rc.Request.Header.Peek("X-Request-ID")
+	if len(id) == 0 || len(id) > 64 {
+		return newID()
+	}
+	for _, c := range id {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return newID()
+		}
+	}
+	return string(id)
+}
+
+func newID() string { return rand.Text() }
