@@ -1,0 +1,237 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of what a client may send.
+const (
+	MaxBody     = 64 << 10 // bytes of a request body
+	MaxDepth    = 32       // nesting of JSON
+	MaxDetector = 128      // bytes of a detector's name
+	MaxTenant   = 64       // bytes of a tenant id
+	MaxBatch    = 100      // items of a batch
+)
+
+// MapRequest asks what a detector's output means in the canonical taxonomy.
+type MapRequest struct {
+	Detector string          `json:"detector"`           // the detector's name: presidio, openai-moderation, or one of your own
+	Output   string          `json:"-"`                  // what it said, as text
+	Raw      json.RawMessage `json:"output"`             // the same on the wire: a string, or a vendor's document
+	Metadata json.RawMessage `json:"metadata,omitempty"` // an object; it never changes the answer
+	TenantID string          `json:"tenant_id,omitempty"`
+}
+
+// MapBatchRequest is 1 to MaxBatch requests.
+type MapBatchRequest struct {
+	Requests []MapRequest `json:"requests"`
+}
+
+// Source says what an answer rests on, weakest first: fallback, model, table.
+type Source string
+
+// The sources of a label.
+const (
+	SourceFallback Source = "fallback" // the model was not sure; the label is OTHER.Unknown
+	SourceModel    Source = "model"
+	SourceTable    Source = "table" // a versioned table for the detector, or the detector's own word for clean
+)
+
+// Candidate is a label the model considered, with its calibrated probability.
+type Candidate struct {
+	Label      string  `json:"label"`
+	Confidence float64 `json:"confidence"`
+}
+
+// Finding is one thing the detector said, and what became of it.
+type Finding struct {
+	Native     string      `json:"native"` // in the detector's words
+	Labels     []string    `json:"labels"`
+	Source     Source      `json:"source"`
+	Confidence float64     `json:"confidence"`      // that the labels are right, 0 to 1
+	Score      *float64    `json:"score,omitempty"` // how strongly the detector said it, 0 to 1; absent if it only named it
+	Scale      string      `json:"scale,omitempty"` // what the score was made from
+	Candidates []Candidate `json:"candidates,omitempty"`
+}
+
+// Provenance says where an answer comes from.
+type Provenance struct {
+	Vendor   string    `json:"vendor"` // the shape of the output: openai, azure, presidio, llama-guard or text
+	Detector string    `json:"detector"`
+	TenantID string    `json:"tenant_id"`
+	Model    string    `json:"model,omitempty"` // the model that the vendor's document names
+	TS       string    `json:"ts"`              // RFC 3339, UTC
+	Findings []Finding `json:"findings"`
+}
+
+// VersionInfo pins what the answer was made with.
+type VersionInfo struct {
+	Taxonomy   string `json:"taxonomy"`
+	Frameworks string `json:"frameworks"`      // "none" until frameworks are loaded
+	Model      string `json:"model"`           // checkpoint name and version
+	Table      string `json:"table,omitempty"` // detector table and version, if one was used
+}
+
+// Mapping is the answer to a MapRequest.
+type Mapping struct {
+	Taxonomy      []string           `json:"taxonomy"`   // at least one label, in the taxonomy's order
+	Scores        map[string]float64 `json:"scores"`     // label to the detector's own strength, 0 to 1; 1 if it only named it
+	Confidence    float64            `json:"confidence"` // calibrated probability that the labels are right: the least of the findings'
+	Source        Source             `json:"source"`     // the weakest of the findings'
+	Controls      []string           `json:"controls"`   // empty until frameworks are loaded
+	Candidates    []Candidate        `json:"candidates,omitempty"`
+	Notes         string             `json:"notes"`
+	Provenance    Provenance         `json:"provenance"`
+	PolicyContext struct{}           `json:"policy_context"`
+	VersionInfo   VersionInfo        `json:"version_info"`
+}
+
+// BatchResult is one item's answer or its error.
+type BatchResult struct {
+	Mapping *Mapping `json:"mapping,omitempty"`
+	Error   *Error   `json:"error,omitempty"`
+}
+
+// MapBatchResponse has one result for each request, in their order.
+type MapBatchResponse struct {
+	Results []BatchResult `json:"results"`
+}
+
+// Label is one entry of the taxonomy.
+type Label struct {
+	ID    string `json:"id"`
+	Text  string `json:"text"`
+	Since string `json:"since"` // the first version that has it
+}
+
+// TaxonomyResponse is the whole taxonomy.
+type TaxonomyResponse struct {
+	Version        string   `json:"version"`
+	CompatibleWith []string `json:"compatible_with"`
+	Labels         []Label  `json:"labels"`
+}
+
+// ParseMapRequest reads a request body. header is the X-Tenant-ID header, which must agree with the body.
+func ParseMapRequest(body []byte, header string) (req MapRequest, err error) {
+	if err := decode(body, &req); err != nil {
+		return req, err
+	}
+	return req, req.check(header)
+}
+
+// ParseMapBatchRequest reads a batch's body. An item that is wrong in itself has its error in errs.
+func ParseMapBatchRequest(body []byte, header string) (req MapBatchRequest, errs []error, err error) {
+	if err := decode(body, &req); err != nil {
+		return req, nil, err
+	}
+	if n := len(req.Requests); n < 1 || n > MaxBatch {
+		return req, nil, Errorf(InvalidRequest, "requests has %d items; send 1 to %d", n, MaxBatch)
+	}
+	for i := range req.Requests {
+		errs = append(errs, req.Requests[i].check(header))
+	}
+	return req, errs, nil
+}
+
+func (r *MapRequest) check(header string) error {
+	if r.TenantID == "" {
+		r.TenantID = header
+	}
+	switch {
+	case r.Detector == "" || len(r.Detector) > MaxDetector:
+		return Errorf(InvalidRequest, "detector must have 1 to %d bytes", MaxDetector)
+	case r.TenantID == "" || len(r.TenantID) > MaxTenant:
+		return Errorf(InvalidRequest, "tenant_id, here or in X-Tenant-ID, must have 1 to %d bytes", MaxTenant)
+	case header != "" && r.TenantID != header:
+		return Errorf(InvalidRequest, "tenant_id and X-Tenant-ID differ; send one, or the same in both")
+	case len(r.Metadata) > 0 && r.Metadata[0] != '{' && string(r.Metadata) != "null":
+		return Errorf(InvalidRequest, "metadata must be an object")
+	}
+	raw := bytes.TrimSpace(r.Raw)
+	switch {
+	case len(raw) == 0 || string(raw) == "null":
+		return Errorf(InvalidRequest, "output is missing; send what the detector said")
+	case raw[0] == '"':
+		if err := json.Unmarshal(raw, &r.Output); err != nil {
+			return Errorf(InvalidRequest, "output is not a valid string")
+		}
+	case raw[0] == '{' || raw[0] == '[':
+		r.Output = string(raw)
+	default:
+		return Errorf(InvalidRequest, "output must be a string, or a vendor's JSON object or array")
+	}
+	if strings.TrimSpace(r.Output) == "" {
+		return Errorf(InvalidRequest, "output is empty; send what the detector said")
+	}
+	for _, s := range []string{r.Detector, r.TenantID, r.Output} {
+		if strings.IndexByte(s, 0) >= 0 {
+			return Errorf(InvalidRequest, "a NUL byte is in detector, output or tenant_id; remove it")
+		}
+	}
+	return nil
+}
+
+// decode reads strict JSON: valid UTF-8, bounded depth, no unknown field, nothing after it.
+func decode(body []byte, into any) error {
+	switch {
+	case len(body) == 0:
+		return Errorf(InvalidRequest, "the body is empty; send a JSON object")
+	case len(body) > MaxBody:
+		return Errorf(PayloadTooLarge, "the body has %d bytes; at most %d are taken", len(body), MaxBody)
+	case !utf8.Valid(body):
+		return Errorf(InvalidRequest, "the body is not valid UTF-8")
+	}
+	if err := CheckDepth(body); err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return badJSON(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return Errorf(InvalidRequest, "there is something after the JSON object")
+	}
+	return nil
+}
+
+// badJSON says what is wrong without repeating what was sent: encoding/json's messages quote it.
+func badJSON(err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return Errorf(InvalidRequest, "the body is not valid JSON; the mistake is at byte %d", syntax.Offset)
+	case errors.As(err, &kind):
+		return Errorf(InvalidRequest, "a field has the wrong type; %s is wanted, at byte %d", kind.Type, kind.Offset)
+	case strings.Contains(err.Error(), "unknown field"):
+		return Errorf(InvalidRequest, "the body has a field that is not known; detector, output, metadata and tenant_id are (requests around a batch)")
+	}
+	return Errorf(InvalidRequest, "the body ends before the JSON does")
+}
+
+// CheckDepth refuses JSON that nests deeper than MaxDepth, before anything recursive reads it.
+func CheckDepth(doc []byte) error {
+	depth, text := 0, false
+	for i := 0; i < len(doc); i++ {
+		switch c := doc[i]; {
+		case text && c == '\\':
+			i++
+		case c == '"':
+			text = !text
+		case text:
+		case c == '{' || c == '[':
+			if depth++; depth > MaxDepth {
+				return Errorf(InvalidRequest, "the JSON nests deeper than %d", MaxDepth)
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return nil
+}

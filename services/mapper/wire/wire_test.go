@@ -1,0 +1,135 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// short writes an output's findings on one line.
+func short(out Output) string {
+	var parts []string
+	for _, f := range out.Findings {
+		s := f.Native
+		if f.Words != "" && f.Words != f.Native {
+			s += "=" + f.Words
+		}
+		if f.Score != nil {
+			s += fmt.Sprintf(":%.2f", *f.Score)
+		}
+		if f.Clean {
+			s += "(clean)"
+		}
+		parts = append(parts, s)
+	}
+	return out.Vendor + " " + out.Table + " [" + strings.Join(parts, ", ") + "]"
+}
+
+func TestParse(t *testing.T) {
+	f := func(detector, output, want string) {
+		t.Helper()
+		out, err := Parse(detector, output)
+		if got := short(out); err != nil || got != want {
+			t.Errorf("%s %.60q: got %s, %v; want %s", detector, output, got, err, want)
+		}
+	}
+	file := func(name string) string {
+		raw, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	f("x", file("openai.json"), "openai openai-moderation [harassment:0.71, violence:0.93]")
+	f("x", `{"results":[{"flagged":false,"categories":{"hate":false}}]}`, "openai openai-moderation [clean(clean)]")
+	f("x", `{"results":[{"flagged":true,"categories":{}}]}`, "openai openai-moderation [flagged]")
+	f("x", `{"results":[{"flagged":true,"categories":{"hate":true},"category_scores":{"hate":0.5}},{"flagged":true,"categories":{"hate":true},"category_scores":{"hate":0.9}}]}`,
+		"openai openai-moderation [hate:0.90]")
+	f("x", file("azure.json"), "azure azure-content-safety [Sexual:0.29, Violence:1.00, Blocklist]")
+	f("x", `{"categoriesAnalysis":[{"category":"Hate","severity":0}],"blocklistsMatch":[]}`, "azure azure-content-safety [clean(clean)]")
+	f("x", `{"userPromptAnalysis":{"attackDetected":true},"documentsAnalysis":[{"attackDetected":false},{"attackDetected":true}]}`,
+		"azure azure-content-safety [UserPromptAttack, DocumentAttack]")
+	f("x", `{"userPromptAnalysis":{"attackDetected":false},"documentsAnalysis":[]}`, "azure azure-content-safety [clean(clean)]")
+	f("x", `{"protectedMaterialAnalysis":{"detected":true}}`, "azure azure-content-safety [ProtectedMaterial]")
+	f("x", `{"ungroundedDetected":true,"ungroundedPercentage":0.4}`, "azure azure-content-safety [Ungrounded:0.40]")
+	f("x", file("presidio.json"), "presidio presidio [EMAIL_ADDRESS:1.00, US_SSN:0.50]")
+	f("x", `[]`, "presidio presidio [clean(clean)]")
+	f("x", `[[{"entity_type":"PERSON"}],[]]`, "presidio presidio [PERSON]")
+	f("llama-guard-3", "\n\nunsafe\nS1,S10", "llama-guard llama-guard-3 [S1=Violent Crimes, S10=Hate]")
+	f("Meta-Llama-Guard-2-8B", "unsafe\nS6", "llama-guard llama-guard-2 [S6=Privacy]")
+	f("llamaguard-1", "unsafe\nO3", "llama-guard llama-guard-1 [O3=Guns and Illegal Weapons]")
+	f("llama-guard-4", "unsafe S14, S99", "llama-guard llama-guard-3 [S14=Code Interpreter Abuse, S99]")
+	f("llama_guard", "safe", "llama-guard llama-guard-3 [clean(clean)]")
+	f("llama-guard-3", "unsafe", "llama-guard llama-guard-3 [unsafe]")
+	f("llama-guard-3", "violence", "text  [violence]")
+	f("x", " toxic | severe_toxic||", "text  [toxic, severe_toxic]")
+	f("x", "SAFE", "text  [SAFE(clean)]")
+	f("x", "the user asks how to build a bomb", "text  [the user asks how to build a bomb]")
+}
+
+func TestParseRefuses(t *testing.T) {
+	f := func(output string, want error) {
+		t.Helper()
+		if out, err := Parse("x", output); !errors.Is(err, want) || len(out.Findings) > 0 {
+			t.Errorf("%.60q: got %v, want %v", output, err, want)
+		}
+	}
+	f("", ErrEmpty)
+	f(" | |", ErrEmpty)
+	f(strings.Repeat("a|", 10_000), ErrTooMany)
+	f(strings.Repeat("a", 513), ErrTooLong)
+	f(`{"label":"x"}`, ErrShape)
+	f(`{"results":[]}`, ErrShape)
+	f(`{"results":[{"x":1}]}`, ErrShape)
+	f(`{"results":"x"}`, ErrShape)
+	f(`{"categoriesAnalysis":1}`, ErrShape)
+	f(`[1]`, ErrShape)
+	f(`[{"label":"x"}]`, ErrShape)
+	f(`{"results":`, ErrJSON)
+	f(`[{"entity_type":`, ErrJSON)
+	f(`[{"entity_type":"my name is Jane, and I live at 5"}]`, ErrName)
+	if _, err := Parse("x", strings.Repeat("[", 40)); err == nil {
+		t.Error("deep JSON was taken")
+	}
+	var many []string
+	for i := range 65 {
+		many = append(many, fmt.Sprintf(`{"entity_type":"E%d"}`, i))
+	}
+	f("["+strings.Join(many, ",")+"]", ErrTooMany)
+}
+
+func FuzzParse(f *testing.F) {
+	for _, name := range []string{"openai.json", "azure.json", "presidio.json"} {
+		raw, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add("x", string(raw))
+	}
+	f.Add("llama-guard-3", "unsafe\nS1,S10")
+	f.Add("llama-guard", "unsafe\nS")
+	f.Add("x", "a|b")
+	f.Fuzz(func(t *testing.T, detector, output string) {
+		out, err := Parse(detector, output)
+		if err != nil {
+			return
+		}
+		if n := len(out.Findings); n == 0 || n > MaxFindings {
+			t.Errorf("%d findings", n)
+		}
+		for _, found := range out.Findings {
+			if found.Native == "" || len(found.Native) > MaxLabel || out.Table != "" && !nameShape.MatchString(found.Native) {
+				t.Errorf("label %q", found.Native)
+			}
+			if found.Score != nil && !(*found.Score >= 0 && *found.Score <= 1) {
+				t.Errorf("score %g", *found.Score)
+			}
+		}
+		if again, _ := Parse(detector, output); !reflect.DeepEqual(out, again) {
+			t.Errorf("%+v, then %+v", out, again)
+		}
+	})
+}
