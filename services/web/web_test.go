@@ -22,9 +22,10 @@ import (
 	"github.com/llama-mapper/llama-mapper/api"
 )
 
-// fasthttp's sweeper of idle workers sees a stop only at its next tick, up to 10 s later.
+// fasthttp's sweeper of idle workers sees a stop only at its next tick, and its clock never stops.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
 }
 
 // server is a router on an in-memory listener.

@@ -1,0 +1,88 @@
+# llama-mapper: `make run` on a fresh Debian machine is all it takes.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+export PATH := $(PATH):$(shell go env GOPATH 2>/dev/null)/bin
+
+# Debian packages: what building needs, and what training needs on top.
+BUILD_PACKAGES := build-essential git cmake ninja-build openssl npm curl
+TRAIN_PACKAGES := python3 python3-torch python3-numpy python3-yaml python3-sentencepiece libopenblas0-pthread wordnet-base dict-gcide dict-foldoc
+TRAIN_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1
+TRAIN := nice /usr/bin/python3 checkpoints/train/train.py
+
+# Where llama/build.sh has put the library; the compiler needs its headers.
+GO := dir=$$(llama/build.sh); CGO_CXXFLAGS="-O2 -I$$dir/include" go
+LINT_VERSION := v2.12.2
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# $(call packages,NAMES) installs what is missing when root, and else says what to install.
+packages = @missing=$$(for p in $(1); do case "$$p" in \
+	npm) command -v npm ;; cmake) command -v cmake ;; curl) command -v curl ;; git) command -v git ;; \
+	*) dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' && echo yes ;; esac >/dev/null || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+		if [ "$$(id -u)" = 0 ]; then echo "installing:" $$missing; { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing; } >/dev/null; \
+		else echo "please install first: sudo apt-get install -y" $$missing; exit 1; fi; \
+	fi
+
+.PHONY: tools
+tools:
+	$(call packages,$(BUILD_PACKAGES))
+
+.PHONY: llama
+llama: tools ## build llama.cpp into the user's cache (once, minutes)
+	@llama/build.sh
+
+.PHONY: llama-server
+llama-server: tools ## build llama-server, llama-bench and llama-batched-bench from the same source
+	@llama/build.sh tools
+
+.PHONY: build
+build: tools
+	@$(GO) build -tags llama -o bin/mapper ./cmd/mapper
+
+.PHONY: run
+run: build ## start the mapper and print a request to try; Ctrl-C stops it
+	@deploy/run.sh
+
+.PHONY: test
+test: tools ## all tests: pure Go, then with llama.cpp and the shipped checkpoint, then the training pipeline
+	CGO_ENABLED=0 go test ./...
+	$(GO) test -tags llama ./llama/ ./services/... ./cmd/...
+	@$(MAKE) --no-print-directory train-smoke
+
+.PHONY: train-smoke
+train-smoke:
+	$(call packages,$(TRAIN_PACKAGES))
+	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; export LLAMA_CPP_SRC=$$(llama/build.sh source) $(TRAIN_ENV); \
+	/usr/bin/python3 checkpoints/train/normalize_test.py; \
+	$(TRAIN) --config checkpoints/train/smoke.yaml --out "$$out" --work "$$out" | grep -v '^miss'; \
+	test -s "$$out/base-f16.gguf" -a -s "$$out/mapper-lora-f16.gguf" -a -s "$$out/manifest.yaml"
+
+.PHONY: checkpoint
+checkpoint: tools ## train checkpoints/mapper-tiny again from nothing (about 15 minutes on one core)
+	$(call packages,$(TRAIN_PACKAGES))
+	@rm -rf .run/train; export LLAMA_CPP_SRC=$$(llama/build.sh source) $(TRAIN_ENV); \
+	$(TRAIN) --config checkpoints/train/mapper-tiny.yaml --out checkpoints/mapper-tiny --work .run/train
+
+.PHONY: check
+check: tools ## lint, vet, format, race tests, tidy, a short fuzz of every parser
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
+	go mod tidy -diff
+	CGO_ENABLED=0 go vet ./...
+	$(GO) vet -tags llama ./...
+	@$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION) run --build-tags llama ./...
+	$(GO) test -race -tags llama -short ./...
+	@for target in $$(grep -rho 'func Fuzz[A-Za-z]*' --include='*_test.go' . | cut -c6- | sort -u); do \
+		for dir in $$(grep -rl "func $$target(" --include='*_test.go' . | xargs -n1 dirname); do \
+			CGO_ENABLED=0 go test -run '^$$' -fuzz "^$$target$$" -fuzztime 3s "$$dir" | tail -n1; done; done
+
+.PHONY: bench
+bench: build ## measure: bare decode loop, the mapper over HTTP, overload, and llama-server if it is built
+	@$(GO) run -tags llama ./bench
+
+.PHONY: clean
+clean: ## remove what was built here; the llama.cpp cache stays (it is under ~/.cache/llama-mapper)
+	rm -rf bin .run

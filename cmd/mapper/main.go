@@ -1,0 +1,127 @@
+// Command mapper serves canonical labels for detectors' outputs. The engine is in the process.
+//
+//	mapper -config config/development.yaml
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/llama-mapper/llama-mapper/config"
+	"github.com/llama-mapper/llama-mapper/engine"
+	"github.com/llama-mapper/llama-mapper/llama"
+	"github.com/llama-mapper/llama-mapper/services/checkpoint"
+	"github.com/llama-mapper/llama-mapper/services/mapper"
+	"github.com/llama-mapper/llama-mapper/services/web"
+)
+
+func main() {
+	path := flag.String("config", "config/development.yaml", "settings file; see config/config.go")
+	flag.Parse()
+	c, err := config.Load(*path)
+	if err == nil {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+		err = run(ctx, c)
+		stop()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mapper:", err)
+		os.Exit(1)
+	}
+}
+
+// run builds upwards, serves, and closes downwards.
+func run(ctx context.Context, c config.Config) error {
+	log := newLogger(c)
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
+	taxonomy, err := mapper.ParseTaxonomy(config.Taxonomy())
+	if err != nil {
+		return err
+	}
+	tables, err := mapper.ParseTables(config.Detectors(), taxonomy)
+	if err != nil {
+		return err
+	}
+	// The port is taken first: a second start must fail before it loads a model.
+	ln, err := net.Listen("tcp", net.JoinHostPort(c.HTTP.Host, strconv.Itoa(c.HTTP.MapperPort)))
+	if err != nil {
+		return fmt.Errorf("%w; set http.mapper_port if something else has it", err)
+	}
+	defer ln.Close()
+	model, err := loadModel(c, log, taxonomy, reg)
+	if err != nil {
+		return err
+	}
+	service := mapper.New(model, taxonomy, tables, mapper.Options{
+		Threshold: c.Mapping.Threshold, Thresholds: c.Mapping.Thresholds, Timeout: ms(c.Mapping.TimeoutMS),
+	}, reg)
+	router := web.New("mapper", log, reg)
+	router.Probes(func() error { return nil }, reg)
+	service.Register(router)
+	log.Info("ready", "address", ln.Addr().String(), "model", model.Version(), "taxonomy", taxonomy.Version)
+	err = router.Serve(ctx, ln, web.Options{
+		ReadTimeout: ms(c.HTTP.ReadTimeout), WriteTimeout: ms(c.HTTP.WriteTimeout), IdleTimeout: ms(c.HTTP.IdleTimeout),
+		DrainTimeout: ms(c.HTTP.DrainTimeout), Connections: c.HTTP.Connections,
+	})
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), ms(c.HTTP.DrainTimeout))
+	defer cancel()
+	err = errors.Join(err, model.Close(drain))
+	log.Info("stopped")
+	return err
+}
+
+func loadModel(c config.Config, log *slog.Logger, taxonomy *mapper.Taxonomy, reg prometheus.Registerer) (*mapper.Local, error) {
+	if c.Model.ServingBackend != "local" {
+		return nil, fmt.Errorf("model.serving_backend: %s is not served by this release; set local and model_path", c.Model.ServingBackend)
+	}
+	ckpt, err := checkpoint.Open(c.Model.ModelPath)
+	if err != nil {
+		return nil, fmt.Errorf("model.model_path: %w", err)
+	}
+	llama.SetLogger(log)
+	if err := llama.Open(""); err != nil {
+		return nil, err
+	}
+	for _, path := range c.Engine.Plugins {
+		if err := llama.LoadPlugin(path); err != nil {
+			return nil, err
+		}
+	}
+	devices, err := llama.Devices()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range devices {
+		log.Info("device", "name", d.Name, "description", d.Description, "gpu", d.GPU, "free_mb", d.MemoryFree>>20, "total_mb", d.MemoryTotal>>20)
+	}
+	o := engine.Default()
+	o.Queue, o.Slots, o.Step = c.Engine.Queue, c.Engine.Slots, ms(c.Engine.StepMS)
+	return mapper.NewLocal(ckpt, taxonomy, mapper.LocalOptions{
+		Engine: o, Lanes: c.Engine.Lanes, Threads: c.Engine.Threads, Cores: runtime.GOMAXPROCS(0), GPULayers: c.Engine.GPULayers,
+	}, reg)
+}
+
+func newLogger(c config.Config) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(strings.ToUpper(c.LogLevel))); err != nil || c.Debug {
+		level = slog.LevelDebug // config has checked log_level
+	}
+	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}
+
+func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }

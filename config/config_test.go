@@ -1,0 +1,96 @@
+package config
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+var production = []string{"DB_HOST=db", "DB_PORT=5433", "DB_NAME=mapper", "REDIS_HOST=cache", "REDIS_PORT=6380", "MODEL_ENDPOINT=http://vllm:8080/v1"}
+
+// The two files of the operators' guide load as they are, and so do ours.
+func TestFiles(t *testing.T) {
+	for path, backend := range map[string]string{
+		"testdata/guide-development.yaml": "local", "development.yaml": "local",
+		"testdata/guide-production.yaml": "vllm", "production.yaml": "vllm",
+	} {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := parse(raw, production)
+		if err != nil || c.Model.ServingBackend != backend || c.Engine.Queue != 256 {
+			t.Errorf("%s: %+v, %v", path, c, err)
+		}
+		if backend == "vllm" && (c.Database.Port != 5433 || c.Redis.Host != "cache") {
+			t.Errorf("%s: variables became %+v, %+v", path, c.Database, c.Redis)
+		}
+		if backend == "local" && (c.MapperDatabase.Name != "llama_mapper_dev" || !c.Debug) {
+			t.Errorf("%s: %+v", path, c)
+		}
+	}
+}
+
+func TestEnvironmentWins(t *testing.T) {
+	t.Setenv("LLAMA_MAPPER_DATABASE__HOST", "elsewhere")
+	t.Setenv("LLAMA_MAPPER_ENGINE__QUEUE", "7")
+	t.Setenv("LLAMA_MAPPER_ENGINE__PLUGINS", "/a.so,/b.so")
+	t.Setenv("LLAMA_MAPPER_MAPPING__THRESHOLDS__PRESIDIO", "0.9")
+	t.Setenv("LLAMA_MAPPER_DEBUG", "false")
+	c, err := Load("development.yaml")
+	if err != nil || c.Database.Host != "elsewhere" || c.Engine.Queue != 7 || c.Mapping.Thresholds["presidio"] != 0.9 || c.Debug || len(c.Engine.Plugins) != 2 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := Load("absent.yaml"); err == nil {
+		t.Error("loaded a file that is not there")
+	}
+}
+
+// Every mistake is reported at once.
+func TestMistakes(t *testing.T) {
+	_, err := parse([]byte(`
+log_level: LOUD
+surprise: 1
+redis: {host: "${ABSENT}", port: 70000, color: red}
+model: {serving_backend: cloud}
+engine: {queue: 0}
+mapping: {threshold: 2, thresholds: {x: -1}}
+`), []string{"LLAMA_MAPPER_REDIS__COLOUR=blue", "LLAMA_MAPPER_REDIS__COLOR=blue"})
+	if err == nil {
+		t.Fatal("it was taken")
+	}
+	for _, want := range []string{
+		"log_level", "surprise: this key", "${ABSENT}", "redis.port", "redis.color", "redis.colour", "serving_backend", "engine.queue", "mapping.threshold:", "thresholds.x",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in: %v", want, err)
+		}
+	}
+	for _, bad := range []string{"a: [", "engine: 5", "engine: {queue: many}", "model: {serving_backend: local}", "model: {serving_backend: vllm, model_endpoint: vllm:80}"} {
+		if _, err := parse([]byte(bad), nil); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+}
+
+func TestEmbedded(t *testing.T) {
+	dir, err := Detectors().Open("presidio.yaml")
+	if err != nil || len(Taxonomy()) == 0 {
+		t.Fatal(err)
+	}
+	dir.Close()
+}
+
+func FuzzParse(f *testing.F) {
+	raw, err := os.ReadFile("development.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(raw)
+	f.Add([]byte("redis: {host: ${A}}"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if c, err := parse(raw, production); err == nil && c.Model.ServingBackend == "" {
+			t.Error("taken without a backend")
+		}
+	})
+}

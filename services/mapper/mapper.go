@@ -1,0 +1,241 @@
+// Package mapper turns what detectors say into canonical labels: by a versioned table where the detector is
+// known, by the model for all else, and never by a guess below the threshold.
+package mapper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/sourcegraph/conc/pool"
+
+	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/services/mapper/wire"
+)
+
+// Model answers for findings that no table knows. *Local is one.
+type Model interface {
+	// Classify returns the label of one finding, or ErrOverloaded, ErrTooLong, ErrClosing, or ctx's error.
+	Classify(ctx context.Context, detector, finding string) (Answer, error)
+	// Version names the checkpoint and its version.
+	Version() string
+}
+
+// Answer is a model's label with its calibrated probability, and the best labels, best first.
+type Answer struct {
+	Label      string
+	Confidence float64
+	Candidates []api.Candidate
+}
+
+// Errors of a Model.
+var (
+	ErrOverloaded = errors.New("the model has more work than it takes")
+	ErrTooLong    = errors.New("the finding is longer than the model reads")
+	ErrClosing    = errors.New("the model is stopping")
+)
+
+// Options is what an operator can set about mapping.
+type Options struct {
+	Threshold  float64            // below this confidence the answer is OTHER.Unknown; 0 to 1
+	Thresholds map[string]float64 // the same for single detectors, by name in lower case
+	Timeout    time.Duration      // for one request, and for a whole batch
+}
+
+// DefaultOptions are what runs when nothing is set.
+func DefaultOptions() Options {
+	return Options{Threshold: 0.6, Timeout: 500 * time.Millisecond}
+}
+
+// Service maps requests. Its methods may be called from any goroutine.
+type Service struct {
+	model      Model
+	taxonomy   *Taxonomy
+	tables     Tables
+	opts       Options
+	mapped     *prometheus.CounterVec
+	confidence prometheus.Histogram
+}
+
+// New makes a service; metrics go to reg.
+func New(model Model, taxonomy *Taxonomy, tables Tables, o Options, reg prometheus.Registerer) *Service {
+	auto := promauto.With(reg)
+	return &Service{
+		model: model, taxonomy: taxonomy, tables: tables, opts: o,
+		mapped: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "mapping_total", Help: "Answers by what they rest on; detectors without a table are other.",
+		}, []string{"source", "detector"}),
+		confidence: auto.NewHistogram(prometheus.HistogramOpts{
+			Name: "mapping_confidence", Help: "Confidence of the answers.", Buckets: []float64{.1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .99, 1},
+		}),
+	}
+}
+
+// findingsAtOnce bounds how much of the model's queue one request can take.
+const findingsAtOnce = 16
+
+// Map answers a request. With modelOnly, no table is asked. Errors are *api.Error or of ctx.
+func (s *Service) Map(ctx context.Context, req api.MapRequest, modelOnly bool) (*api.Mapping, error) {
+	out, err := wire.Parse(req.Detector, req.Output)
+	if err != nil {
+		var e *api.Error
+		if errors.As(err, &e) {
+			return nil, e
+		}
+		return nil, api.Errorf(api.InvalidRequest, "output: %v", err) // wire's errors hold nothing of the output
+	}
+	t := s.tables[strings.ToLower(req.Detector)]
+	if out.Table != "" {
+		t = s.tables[out.Table]
+	}
+	if modelOnly {
+		t = nil
+	}
+	findings := make([]api.Finding, len(out.Findings))
+	group := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError().WithMaxGoroutines(findingsAtOnce)
+	for i, f := range out.Findings {
+		if labels := t.lookup(f, modelOnly); labels != nil {
+			findings[i] = finding(f, labels, api.SourceTable, 1, nil)
+			continue
+		}
+		group.Go(func(ctx context.Context) error {
+			answered, err := s.ask(ctx, req.Detector, f)
+			findings[i] = answered
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	m := s.combine(findings)
+	m.Notes = strings.Join(slices.DeleteFunc([]string{out.Note, m.Notes}, func(s string) bool { return s == "" }), "; ")
+	m.Provenance = api.Provenance{
+		Vendor: out.Vendor, Detector: req.Detector, TenantID: req.TenantID, Model: out.Model,
+		TS: time.Now().UTC().Format(time.RFC3339Nano), Findings: findings,
+	}
+	m.VersionInfo = api.VersionInfo{Taxonomy: s.taxonomy.Version, Frameworks: "none", Model: s.model.Version()}
+	detector := "other"
+	if t != nil {
+		m.VersionInfo.Table, detector = t.id(), t.Detector
+	}
+	s.mapped.WithLabelValues(string(m.Source), detector).Inc()
+	s.confidence.Observe(m.Confidence)
+	return m, nil
+}
+
+// lookup returns the table's labels for a finding, nil if there are none. The detector's own word for clean
+// needs no table, only leave to use one.
+func (t *table) lookup(f wire.Finding, modelOnly bool) []string {
+	if f.Clean && !modelOnly {
+		return []string{labelSafe}
+	}
+	if t == nil {
+		return nil
+	}
+	return t.Maps[strings.ToLower(f.Native)]
+}
+
+// ask puts a finding to the model.
+func (s *Service) ask(ctx context.Context, detector string, f wire.Finding) (api.Finding, error) {
+	words := f.Words
+	if words == "" {
+		words = f.Native
+	}
+	a, err := s.model.Classify(ctx, detector, words)
+	if err != nil {
+		return api.Finding{}, modelError(err)
+	}
+	if a.Confidence < s.threshold(detector) {
+		return finding(f, []string{labelUnknown}, api.SourceFallback, a.Confidence, a.Candidates), nil
+	}
+	return finding(f, []string{a.Label}, api.SourceModel, a.Confidence, nil), nil
+}
+
+func (s *Service) threshold(detector string) float64 {
+	if v, ok := s.opts.Thresholds[strings.ToLower(detector)]; ok {
+		return v
+	}
+	return s.opts.Threshold
+}
+
+func modelError(err error) error {
+	var e *api.Error
+	switch {
+	case errors.Is(err, ErrOverloaded):
+		e = api.Errorf(api.Overloaded, "more is asked than the model can answer; retry after the time in Retry-After")
+		e.RetryAfter = time.Second
+	case errors.Is(err, ErrTooLong):
+		e = api.Errorf(api.InvalidRequest, "output: a finding is longer than the model reads; send the detector's label or a short verdict, not the content")
+	case errors.Is(err, ErrClosing):
+		e = api.Errorf(api.Unavailable, "the service is stopping; retry elsewhere")
+	default:
+		return err
+	}
+	e.Err = err
+	return e
+}
+
+func finding(f wire.Finding, labels []string, source api.Source, confidence float64, candidates []api.Candidate) api.Finding {
+	return api.Finding{Native: f.Native, Labels: labels, Source: source, Confidence: confidence, Score: f.Score, Scale: f.Scale, Candidates: candidates}
+}
+
+// strength orders the sources, weakest first.
+var strength = map[api.Source]int{api.SourceFallback: 0, api.SourceModel: 1, api.SourceTable: 2}
+
+// combine makes one answer of the findings: all labels, each with the highest of its scores; the least of the
+// confidences and the weakest of the sources. Safe gives way to any label that says more.
+func (s *Service) combine(findings []api.Finding) *api.Mapping {
+	m := &api.Mapping{Scores: map[string]float64{}, Confidence: 1, Source: api.SourceTable, Controls: []string{}}
+	unsure := 0
+	for _, f := range findings {
+		score := 1.0
+		if f.Score != nil {
+			score = *f.Score
+		}
+		for _, label := range f.Labels {
+			m.Taxonomy = append(m.Taxonomy, label)
+			m.Scores[label] = math.Max(m.Scores[label], score)
+		}
+		m.Confidence = min(m.Confidence, f.Confidence)
+		if strength[f.Source] < strength[m.Source] {
+			m.Source = f.Source
+		}
+		if f.Source == api.SourceFallback {
+			unsure++
+			m.Candidates = append(m.Candidates, f.Candidates...)
+		}
+	}
+	m.Taxonomy = s.taxonomy.sort(m.Taxonomy)
+	if len(m.Taxonomy) > 1 {
+		m.Taxonomy = slices.DeleteFunc(m.Taxonomy, func(label string) bool { return label == labelSafe })
+		delete(m.Scores, labelSafe)
+	}
+	if unsure > 0 {
+		m.Candidates = best(m.Candidates)
+		m.Notes = fmt.Sprintf("the model was not sure of %d of %d findings; its best guesses are in candidates", unsure, len(findings))
+	}
+	return m
+}
+
+// best keeps the three best candidates, each label once.
+func best(all []api.Candidate) []api.Candidate {
+	slices.SortStableFunc(all, func(a, b api.Candidate) int {
+		if a.Confidence != b.Confidence {
+			return int(math.Copysign(1, b.Confidence-a.Confidence))
+		}
+		return strings.Compare(a.Label, b.Label)
+	})
+	var out []api.Candidate
+	for _, c := range all {
+		if len(out) < 3 && !slices.ContainsFunc(out, func(o api.Candidate) bool { return o.Label == c.Label }) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
