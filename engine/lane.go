@@ -177,7 +177,7 @@ func (l *lane) fill() int {
 	if len(l.running) > 1 {
 		budget = l.pace.budget()
 	}
-	l.rows = schedule(l.rows, l.demands, budget)
+	l.rows = schedule(l.rows, l.demands, budget, l.opts.Rows)
 	trim := l.batch.Trim
 	l.batch.Reset()
 	l.batch.Trim, l.batch.Keep = trim, l.prefix
@@ -192,7 +192,24 @@ func (l *lane) fill() int {
 		}
 		r.pending = r.pending[l.rows[i]:]
 	}
+	pad(&l.batch)
 	return len(l.batch.Tokens)
+}
+
+// pad makes a lone output row two, with nothing wanted of the other. llama.cpp multiplies one row by another
+// routine than several, and that was the only difference between a request alone and among others, both whole
+// in a batch, that could be measured on a CPU below 64 rows.
+func pad(b *llama.Batch) {
+	if len(b.Ends) != 1 || len(b.Tokens) == 1 {
+		return
+	}
+	if at := slices.Index(b.Output, 1); at > 0 {
+		b.Output[at-1] = 1
+		b.Ends = append(b.Ends[:0], 0, b.Ends[0])
+	} else {
+		b.Output[1] = 1
+		b.Ends = append(b.Ends, b.Ends[0])
+	}
 }
 
 // deliver hands each request whose rows are all decoded its logits, and ends what is finished. After an

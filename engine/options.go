@@ -18,7 +18,7 @@ type Options struct {
 	Nice   int           // niceness of the lanes' threads, so that a saturated engine leaves the callers some CPU
 
 	// Noise is how far a logit may move with the shape of the batch. llama.cpp's CPU attention changes its
-	// algorithm at 64 rows; below, 1e-6 was seen, above, 2e-2 (TestNoise prints it).
+	// algorithm at 64 rows; below, and with pad, no difference at all was seen with the shipped checkpoint.
 	Noise float64
 }
 

@@ -8,16 +8,25 @@ type demand struct {
 	answering bool // its prompt is in the cache; the rows are of its answer
 }
 
-// schedule says how many rows of each demand go into a batch of at most rows. Those that answer come first,
-// so that a long prompt never stalls an answer; prompts share what is left, oldest first, because a prompt
-// that is finished can be answered and half of one cannot.
-func schedule(dst []int, demands []demand, rows int) []int {
+// schedule says how many rows of each demand go into a batch of about budget rows and never above most.
+// Those that answer come first, so that a long prompt never stalls an answer; prompts share what is left,
+// oldest first. What fits goes in whole, because the same rows in two batches give other last bits than in
+// one. What does not fit waits to be first in a batch, where it may take most rows, and nothing overtakes it.
+func schedule(dst []int, demands []demand, budget, most int) []int {
 	dst = append(dst[:0], make([]int, len(demands))...)
+	used := 0
 	for _, answering := range [...]bool{true, false} {
 		for i, d := range demands {
-			if d.answering == answering {
-				dst[i] = min(d.pending, rows)
-				rows -= dst[i]
+			switch {
+			case d.answering != answering:
+			case used == 0:
+				dst[i] = min(d.pending, most)
+				used = dst[i]
+			case used+d.pending <= budget:
+				dst[i] = d.pending
+				used += d.pending
+			default:
+				return dst
 			}
 		}
 	}

@@ -11,46 +11,56 @@ import (
 func TestSchedule(t *testing.T) {
 	prompt := func(n int) demand { return demand{pending: n} }
 	answer := func(n int) demand { return demand{pending: n, answering: true} }
-	f := func(rows int, demands []demand, want ...int) {
+	f := func(budget int, demands []demand, want ...int) {
 		t.Helper()
-		if got := schedule(nil, demands, rows); !slices.Equal(got, want) {
-			t.Errorf("%v in %d rows: got %v, want %v", demands, rows, got, want)
+		if got := schedule(nil, demands, budget, 8); !slices.Equal(got, want) {
+			t.Errorf("%v in %d rows: got %v, want %v", demands, budget, got, want)
 		}
 	}
 	f(4, nil)
 	f(4, []demand{prompt(3)}, 3)
-	f(4, []demand{prompt(9)}, 4)
-	f(4, []demand{prompt(9), answer(1)}, 3, 1) // the answer goes first
-	f(4, []demand{prompt(3), prompt(3)}, 3, 1) // the oldest is finished first
+	f(4, []demand{prompt(6)}, 6)               // the first goes in whole, past the budget
+	f(4, []demand{prompt(9)}, 8)               // but not past the batch
+	f(4, []demand{prompt(9), answer(1)}, 0, 1) // the answer goes first
+	f(4, []demand{prompt(3), prompt(3)}, 3, 0) // what does not fit is not split
+	f(6, []demand{prompt(3), prompt(3)}, 3, 3)
+	f(6, []demand{prompt(3), prompt(4), prompt(1)}, 3, 0, 0) // nor overtaken
 	f(1, []demand{prompt(3), answer(1), answer(1)}, 0, 1, 0)
-	f(8, []demand{answer(5), prompt(2), answer(2)}, 5, 1, 2)
+	f(8, []demand{answer(5), prompt(1), answer(2)}, 5, 1, 2)
 }
 
 func TestScheduleProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		rows := rapid.IntRange(1, 64).Draw(t, "rows")
-		demands := rapid.SliceOf(rapid.Custom(func(t *rapid.T) demand {
-			return demand{rapid.IntRange(1, 40).Draw(t, "pending"), rapid.Bool().Draw(t, "answering")}
-		})).Draw(t, "demands")
-		got := schedule(nil, demands, rows)
-		sum, want, prompts, left := 0, 0, 0, 0
+		most := rapid.IntRange(1, 64).Draw(t, "most")
+		budget := rapid.IntRange(1, most).Draw(t, "budget")
+		demands := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) demand {
+			return demand{rapid.IntRange(1, 80).Draw(t, "pending"), rapid.Bool().Draw(t, "answering")}
+		}), 1, 20).Draw(t, "demands")
+		got := schedule(nil, demands, budget, most)
+		sum, taken, split, waits, prompts := 0, 0, 0, false, 0
 		for i, d := range demands {
-			if got[i] < 0 || got[i] > d.pending {
-				t.Fatalf("%d rows for a demand of %d", got[i], d.pending)
-			}
 			sum += got[i]
-			want += d.pending
+			if got[i] > 0 {
+				taken++
+			}
+			if got[i] > 0 && got[i] < d.pending {
+				split++
+			}
 			if d.answering {
-				left += d.pending - got[i]
+				waits = waits || got[i] == 0
 			} else {
 				prompts += got[i]
 			}
 		}
-		if sum != min(want, rows) {
-			t.Fatalf("%d rows used, %d wanted, %d allowed", sum, want, rows)
-		}
-		if left > 0 && prompts > 0 {
-			t.Fatalf("prompts got %d rows while answers lack %d", prompts, left)
+		switch {
+		case sum == 0:
+			t.Fatal("nothing was taken")
+		case sum > most || sum > budget && taken > 1:
+			t.Fatalf("%d rows for %d of at most %d, budget %d", sum, taken, most, budget)
+		case split > 0 && taken > 1:
+			t.Fatal("something was split beside others")
+		case waits && prompts > 0:
+			t.Fatal("a prompt went before an answer")
 		}
 	})
 }

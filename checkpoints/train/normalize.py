@@ -5,7 +5,8 @@ services/mapper/normalize.go does the same; services/mapper/testdata/normalize.j
 import unicodedata
 
 PROTECTED = [form for word in (
-    "IPv4", "IPv6", "OAuth", "GitHub", "GitLab", "LinkedIn", "YouTube", "WhatsApp", "PayPal", "iCloud",
+    "IPv4", "IPv6", "OAuth", "OpenAI", "GitHub", "GitLab", "LinkedIn", "YouTube", "WhatsApp", "TikTok",
+    "WeChat", "PayPal", "iCloud", "iPhone", "iPad", "DDoS", "NoSQL", "MySQL", "WiFi", "JavaScript",
 ) for form in (word, word.lower(), word.upper())]
 
 

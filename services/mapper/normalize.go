@@ -11,7 +11,8 @@ import (
 // written here, in lower case and in upper case.
 var protected = func() (out []string) {
 	for _, word := range []string{
-		"IPv4", "IPv6", "OAuth", "GitHub", "GitLab", "LinkedIn", "YouTube", "WhatsApp", "PayPal", "iCloud",
+		"IPv4", "IPv6", "OAuth", "OpenAI", "GitHub", "GitLab", "LinkedIn", "YouTube", "WhatsApp", "TikTok",
+		"WeChat", "PayPal", "iCloud", "iPhone", "iPad", "DDoS", "NoSQL", "MySQL", "WiFi", "JavaScript",
 	} {
 		out = append(out, word, strings.ToLower(word), strings.ToUpper(word))
 	}

@@ -6,6 +6,22 @@ import (
 	"strings"
 )
 
+// openAICategories are the categories of the moderation endpoint. A document may have others.
+var openAICategories = []string{
+	"harassment", "harassment/threatening", "hate", "hate/threatening", "illicit", "illicit/violent",
+	"self-harm", "self-harm/instructions", "self-harm/intent", "sexual", "sexual/minors", "violence", "violence/graphic",
+}
+
+// openAIName undoes the attribute names that the Python SDK's model_dump writes: self_harm_intent.
+func openAIName(name string) string {
+	for _, c := range openAICategories {
+		if name == strings.NewReplacer("/", "_", "-", "_").Replace(c) {
+			return c
+		}
+	}
+	return name
+}
+
 // parseOpenAI reads a CreateModerationResponse (platform.openai.com, moderations): a category that is true
 // counts, its score says how strongly; several results are taken together.
 func parseOpenAI(output string) (Output, error) {
@@ -39,7 +55,8 @@ func parseOpenAI(output string) (Output, error) {
 				continue
 			}
 			named = true
-			scores[name] = stronger(scores[name], clamp(r.Scores[name], 1))
+			label := openAIName(name)
+			scores[label] = stronger(scores[label], clamp(r.Scores[name], 1))
 		}
 		flagged = flagged || r.Flagged != nil && *r.Flagged && !named
 	}
@@ -50,48 +67,6 @@ func parseOpenAI(output string) (Output, error) {
 		out.Findings = append(out.Findings, Finding{Native: "flagged"})
 	}
 	slices.SortFunc(out.Findings, func(a, b Finding) int { return strings.Compare(a.Native, b.Native) })
-	return out, named(out.Findings)
-}
-
-// parseAzure reads the answers of Azure AI Content Safety's text:analyze, text:shieldPrompt,
-// text:detectProtectedMaterial and text:detectGroundedness (2024-09-01). Severity 0 means that there is nothing.
-func parseAzure(output string) (Output, error) {
-	type attack struct {
-		Detected bool `json:"attackDetected"`
-	}
-	var doc struct {
-		Categories []struct {
-			Category string
-			Severity *float64
-		} `json:"categoriesAnalysis"`
-		Blocklists []struct{}               `json:"blocklistsMatch"`
-		User       *attack                  `json:"userPromptAnalysis"`
-		Documents  []attack                 `json:"documentsAnalysis"`
-		Protected  *struct{ Detected bool } `json:"protectedMaterialAnalysis"`
-		Ungrounded bool                     `json:"ungroundedDetected"`
-		Percentage *float64                 `json:"ungroundedPercentage"`
-	}
-	if err := json.Unmarshal([]byte(output), &doc); err != nil {
-		return Output{}, ErrShape
-	}
-	out := Output{Vendor: "azure", Table: "azure-content-safety"}
-	for _, c := range doc.Categories {
-		if c.Severity != nil && *c.Severity > 0 {
-			out.Findings = append(out.Findings, scored(c.Category, clamp(c.Severity, 7), "severity 0 to 7"))
-		}
-	}
-	add := func(on bool, name string) {
-		if on {
-			out.Findings = append(out.Findings, Finding{Native: name})
-		}
-	}
-	add(len(doc.Blocklists) > 0, "Blocklist")
-	add(doc.User != nil && doc.User.Detected, "UserPromptAttack")
-	add(slices.Contains(doc.Documents, attack{true}), "DocumentAttack")
-	add(doc.Protected != nil && doc.Protected.Detected, "ProtectedMaterial")
-	if doc.Ungrounded {
-		out.Findings = append(out.Findings, scored("Ungrounded", clamp(doc.Percentage, 1), "share of the text"))
-	}
 	return out, named(out.Findings)
 }
 

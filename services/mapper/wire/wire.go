@@ -60,7 +60,7 @@ func Parse(detector, output string) (Output, error) {
 	case isLlamaGuard(detector):
 		out, err = parseLlamaGuard(detector, output)
 	default:
-		out, err = parseText(output)
+		out, err = parseText(detector, output)
 	}
 	if err != nil {
 		return Output{}, err
@@ -74,13 +74,23 @@ func Parse(detector, output string) (Output, error) {
 	return out, nil
 }
 
-// clean are the words with which a detector says that there is nothing, whole and in lower case.
+// clean are the words with which a detector says that there is nothing: whole, in lower case, with spaces for _
+// and -. Numbers and truth values answer the question that detectors ask, whether something is there: 0, no and
+// false are clean. A detector that asks the reverse, such as is_safe, must say the word.
 var clean = map[string]bool{
-	"safe": true, "clean": true, "benign": true, "none": true, "negative": true, "ok": true, "pass": true, "passed": true, "false": true,
-	"no issues": true, "no issues found": true, "not flagged": true, "nothing found": true, "harmless": true, "no violation": true, "0": true,
+	"safe": true, "clean": true, "benign": true, "none": true, "negative": true, "ok": true, "okay": true, "pass": true, "passed": true,
+	"allow": true, "allowed": true, "harmless": true, "normal": true, "neutral": true, "not toxic": true, "non toxic": true,
+	"no issue": true, "no issues": true, "no issues found": true, "not flagged": true, "unflagged": true, "not detected": true,
+	"nothing found": true, "no findings": true, "no match": true, "no match found": true, "no violation": true, "no violations": true,
+	"0": true, "no": true, "false": true,
 }
 
-func parseText(output string) (Output, error) {
+// bare are verdicts that say that something is there, not what. A model reads them as flagged.
+var bare = map[string]bool{"1": true, "yes": true, "true": true}
+
+var spaces = strings.NewReplacer("_", " ", "-", " ")
+
+func parseText(detector, output string) (Output, error) {
 	out := Output{Vendor: "text"}
 	for part := range strings.SplitSeq(output, "|") {
 		part = strings.TrimSpace(part)
@@ -92,7 +102,7 @@ func parseText(output string) (Output, error) {
 		case len(out.Findings) == MaxFindings:
 			return out, ErrTooMany
 		}
-		out.Findings = append(out.Findings, Finding{Native: part, Clean: clean[strings.ToLower(part)]})
+		out.Findings = append(out.Findings, textFinding(detector, part))
 	}
 	if len(out.Findings) == 0 {
 		return out, ErrEmpty
@@ -100,54 +110,18 @@ func parseText(output string) (Output, error) {
 	return out, nil
 }
 
-var guardName = regexp.MustCompile(`(?i)llama[-_ ]?guard[-_ ]?v?([1-4])?`)
-
-func isLlamaGuard(detector string) bool { return guardName.MatchString(detector) }
-
-// guardLabels are the names of Llama Guard's categories, from the model cards: the code, then its words.
-var guardLabels = map[string][]string{
-	"llama-guard-1": {"Violence and Hate", "Sexual Content", "Guns and Illegal Weapons", "Regulated or Controlled Substances", "Suicide and Self Harm", "Criminal Planning"},
-	"llama-guard-2": {"Violent Crimes", "Non-Violent Crimes", "Sex-Related Crimes", "Child Sexual Exploitation", "Specialized Advice", "Privacy",
-		"Intellectual Property", "Indiscriminate Weapons", "Hate", "Suicide and Self-Harm", "Sexual Content"},
-	"llama-guard-3": {"Violent Crimes", "Non-Violent Crimes", "Sex-Related Crimes", "Child Sexual Exploitation", "Defamation", "Specialized Advice",
-		"Privacy", "Intellectual Property", "Indiscriminate Weapons", "Hate", "Suicide and Self-Harm", "Sexual Content", "Elections", "Code Interpreter Abuse"},
-}
-
-var guardVerdict = regexp.MustCompile(`(?i)^(safe|unsafe)(?:[\s,:]+((?:[so]\d{1,2}[\s,]*)+))?$`)
-
-// parseLlamaGuard reads "safe", or "unsafe" and codes on the next line. Other text is a label like any other.
-func parseLlamaGuard(detector, output string) (Output, error) {
-	m := guardVerdict.FindStringSubmatch(output)
-	if m == nil {
-		return parseText(output)
-	}
-	out := Output{Vendor: "llama-guard", Table: "llama-guard-3"}
-	switch guardName.FindStringSubmatch(detector)[1] {
-	case "1":
-		out.Table = "llama-guard-1"
-	case "2":
-		out.Table = "llama-guard-2"
-	case "":
-		out.Note = "the detector's name has no version; codes were read as Llama Guard 3's"
-	}
-	if strings.EqualFold(m[1], "safe") {
-		return out, nil
-	}
-	for _, code := range strings.FieldsFunc(strings.ToUpper(m[2]), func(c rune) bool { return c == ',' || c == ' ' || c == '\n' || c == '\t' || c == '\r' }) {
-		f := Finding{Native: code, Words: code}
-		n := 0
-		for _, digit := range code[1:] {
-			n = n*10 + int(digit-'0')
+func textFinding(detector, part string) Finding {
+	if strings.Contains(strings.ToLower(detector), "azure") {
+		if f, ok := azureLevel(part); ok {
+			return f
 		}
-		if names := guardLabels[out.Table]; n >= 1 && n <= len(names) && (code[0] == 'O') == (out.Table == "llama-guard-1") {
-			f.Words = names[n-1]
-		}
-		out.Findings = append(out.Findings, f)
 	}
-	if len(out.Findings) == 0 {
-		out.Findings = []Finding{{Native: "unsafe"}}
+	words := strings.TrimRight(spaces.Replace(strings.ToLower(part)), " .!")
+	f := Finding{Native: part, Clean: clean[words]}
+	if bare[words] {
+		f.Words = "flagged"
 	}
-	return out, nil
+	return f
 }
 
 func parseJSON(output string) (Output, error) {
@@ -164,8 +138,8 @@ func parseJSON(output string) (Output, error) {
 	if _, ok := probe["results"]; ok {
 		return parseOpenAI(output)
 	}
-	for _, key := range []string{"categoriesAnalysis", "blocklistsMatch", "userPromptAnalysis", "documentsAnalysis", "protectedMaterialAnalysis", "ungroundedDetected"} {
-		if _, ok := probe[key]; ok {
+	for _, key := range azureKeys {
+		if value, ok := probe[key]; ok && string(value) != "null" {
 			return parseAzure(output)
 		}
 	}

@@ -1,0 +1,175 @@
+//go:build llama
+
+package mapper
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/llama-mapper/llama-mapper/config"
+	"github.com/llama-mapper/llama-mapper/engine"
+	"github.com/llama-mapper/llama-mapper/llama"
+	"github.com/llama-mapper/llama-mapper/services/checkpoint"
+)
+
+const shipped = "../../checkpoints/mapper-tiny"
+
+func loadShipped(t testing.TB) *Local {
+	t.Helper()
+	if err := llama.Open(""); err != nil {
+		t.Fatal(err)
+	}
+	c, err := checkpoint.Open(shipped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taxonomy, err := ParseTaxonomy(config.Taxonomy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := engine.Default()
+	o.Queue = 1024
+	l, err := NewLocal(c, taxonomy, LocalOptions{Engine: o, Cores: 2}, prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for range 2 { // the second call is harmless
+			if err := l.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return l
+}
+
+func rows[T any](t testing.TB, name string) (out []T) {
+	t.Helper()
+	raw, err := os.ReadFile(shipped + "/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(raw)) {
+		var row T
+		if err := json.Unmarshal([]byte(line), &row); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+func classify(t testing.TB, l *Local, detector, finding string) Answer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	a, err := l.Classify(ctx, detector, finding)
+	if err != nil {
+		t.Errorf("%s %q: %v", detector, finding, err)
+	}
+	return a
+}
+
+// The engine gives what the training code computed with the same weights: tokens exactly, probabilities to
+// the precision of 16 bits.
+func TestGolden(t *testing.T) {
+	l := loadShipped(t)
+	type golden struct {
+		Kind, Finding, Text, Label string
+		Tokens                     []llama.Token
+		P                          float64
+	}
+	for _, g := range rows[golden](t, "golden.jsonl") {
+		if got := normalizeWords(g.Finding); got != g.Text {
+			t.Errorf("%q: normalised %q, want %q", g.Finding, got, g.Text)
+		}
+		detector := map[string]string{"<any>": "x", "<pii>": "presidio", "<harm>": "detoxify"}[g.Kind]
+		if detector == "" {
+			t.Fatalf("no detector of kind %s", g.Kind)
+		}
+		tokens, err := l.prompt.tokens(detector, g.Finding)
+		if err != nil || !slices.Equal(append([]llama.Token{l.model.Info().BOS}, tokens...), g.Tokens) {
+			t.Errorf("%q: tokens %v, want %v, %v", g.Finding, tokens, g.Tokens, err)
+		}
+		if a := classify(t, l, detector, g.Finding); a.Label != g.Label || math.Abs(a.Confidence-g.P) > 0.01 {
+			t.Errorf("%q: %s %.3f, want %s %.4f", g.Finding, a.Label, a.Confidence, g.Label, g.P)
+		}
+	}
+}
+
+// The model alone agrees with the public tables of twelve detectors, read in the sense of this taxonomy.
+func TestVendorLabels(t *testing.T) {
+	l := loadShipped(t)
+	type vendor struct {
+		Detector, Label string
+		Accept          []string
+	}
+	all := rows[vendor](t, "vendor-2025.09.jsonl")
+	right := 0
+	for _, v := range all {
+		if a := classify(t, l, v.Detector, v.Label); slices.Contains(v.Accept, a.Label) {
+			right++
+		} else {
+			t.Logf("%s %s: %s, not %v", v.Detector, v.Label, a.Label, v.Accept)
+		}
+	}
+	if share := float64(right) / float64(len(all)); share < 0.97 {
+		t.Errorf("%d of %d agree", right, len(all))
+	}
+}
+
+// The same finding alone, and among others on two lanes, gets the same answer to the last digit.
+func TestNeighboursDoNotMatter(t *testing.T) {
+	l := loadShipped(t)
+	var findings []string
+	for _, g := range rows[struct{ Finding string }](t, "golden.jsonl") {
+		findings = append(findings, g.Finding, "possible "+g.Finding+" in the text of a user", g.Finding[:len(g.Finding)*2/3])
+	}
+	alone := make([]Answer, len(findings))
+	for i, f := range findings {
+		alone[i] = classify(t, l, "x", f)
+	}
+	var wg sync.WaitGroup
+	for i := range 3 * len(findings) {
+		wg.Go(func() {
+			i := i * 7 % len(findings)
+			if got := classify(t, l, "x", findings[i]); !reflect.DeepEqual(got, alone[i]) {
+				t.Errorf("%q: %v among others, %v alone", findings[i], got, alone[i])
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Text that spells a special token stays text.
+func TestNoSpecialTokens(t *testing.T) {
+	l := loadShipped(t)
+	l.prompt.normalize = func(s string) string { return s }
+	tokens, err := l.prompt.tokens("x", "<A><L00><pii></s>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	special, err := l.model.Tokenize("</s>", true)
+	if err != nil || slices.Contains(tokens, special[0]) {
+		t.Errorf("%v has %v, %v", tokens, special, err)
+	}
+}
+
+func TestLong(t *testing.T) {
+	l := loadShipped(t)
+	for _, long := range []string{strings.Repeat("word ", 100), strings.Repeat("x", 100_000)} {
+		if _, err := l.prompt.tokens("x", long); err != ErrTooLong {
+			t.Errorf("%d bytes gave %v", len(long), err)
+		}
+	}
+}
