@@ -1,0 +1,337 @@
+package mapper
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+	"github.com/valyala/fasthttp/fasthttputil"
+	"go.uber.org/goleak"
+
+	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/config"
+	"github.com/llama-mapper/llama-mapper/services/web"
+)
+
+// What fasthttp leaves behind for a while after a stop: sweepers that sleep until their next tick, and a clock.
+func TestMain(m *testing.M) {
+	var ignore []goleak.Option
+	for _, name := range []string{"(*workerPool).Start.func2", "updateServerDate.func1", "(*Client).mCleaner", "(*HostClient).connsCleaner"} {
+		ignore = append(ignore, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp."+name))
+	}
+	goleak.VerifyTestMain(m, ignore...)
+}
+
+// scripted answers by finding: a label and a confidence, or an error.
+type scripted map[string]any
+
+func (scripted) Version() string { return "scripted@1" }
+
+func (m scripted) Classify(ctx context.Context, _, finding string) (Answer, error) {
+	switch v := m[finding].(type) {
+	case error:
+		if errors.Is(v, context.DeadlineExceeded) {
+			<-ctx.Done()
+			return Answer{}, ctx.Err()
+		}
+		return Answer{}, v
+	case Answer:
+		return v, nil
+	}
+	return sure("HARM.SPEECH.Toxicity", 0.9), nil
+}
+
+func sure(label string, p float64) Answer {
+	return Answer{label, p, []api.Candidate{{Label: label, Confidence: p}, {Label: "OTHER.Safe", Confidence: 1 - p}}}
+}
+
+// fixture is the service on an in-memory listener.
+type fixture struct {
+	client *fasthttp.Client
+	router *web.Router
+	logs   *bytes.Buffer
+}
+
+func serve(t *testing.T, model Model) *fixture {
+	t.Helper()
+	taxonomy, err := ParseTaxonomy(config.Taxonomy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := ParseTables(config.Detectors(), taxonomy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg := prometheus.NewRegistry()
+	o := DefaultOptions()
+	o.Timeout = 50 * time.Millisecond
+	o.Thresholds = map[string]float64{"strict": 0.95}
+	f := &fixture{logs: &bytes.Buffer{}}
+	f.router = web.New("mapper", slog.New(slog.NewTextHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug})), reg)
+	f.router.Probes(func() error { return nil }, reg)
+	New(model, taxonomy, tables, o, reg).Register(f.router)
+	ln := fasthttputil.NewInmemoryListener()
+	f.client = &fasthttp.Client{Dial: func(string) (net.Conn, error) { return ln.Dial() }}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- f.router.Serve(ctx, ln, web.Options{ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute, DrainTimeout: time.Minute, Connections: 64})
+	}()
+	t.Cleanup(func() {
+		f.client.CloseIdleConnections()
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+// do sends a request and decodes the answer into out.
+func (f *fixture) do(t *testing.T, method, path, body string, out any, headers ...string) *fasthttp.Response {
+	t.Helper()
+	var req fasthttp.Request
+	res := &fasthttp.Response{}
+	req.SetRequestURI("http://mapper" + path)
+	req.Header.SetMethod(method)
+	req.SetBodyString(body)
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	if err := f.client.Do(&req, res); err != nil {
+		t.Fatal(err)
+	}
+	if out != nil {
+		if err := json.Unmarshal(res.Body(), out); err != nil {
+			t.Fatalf("%s: %v", res.Body(), err)
+		}
+	}
+	return res
+}
+
+// body makes a request for an output, which is JSON.
+func body(detector, output string) string {
+	return fmt.Sprintf(`{"detector":%q,"output":%s,"tenant_id":"t1"}`, detector, output)
+}
+
+func TestMap(t *testing.T) {
+	f := serve(t, scripted{
+		"rude": sure("HARM.SPEECH.Insult", 0.8), "odd": sure("BIAS.Other", 0.3), "Privacy": sure("PII.Other", 0.7), "S7": errors.New("asked for the code"),
+	})
+	check := func(path, body, want string) api.Mapping {
+		t.Helper()
+		var m api.Mapping
+		res := f.do(t, "POST", path, body, &m)
+		var scores []string
+		for _, label := range m.Taxonomy {
+			scores = append(scores, fmt.Sprintf("%s:%.2f", label, m.Scores[label]))
+		}
+		if got := fmt.Sprintf("%s %.2f %s", strings.Join(scores, " "), m.Confidence, m.Source); res.StatusCode() != 200 || got != want || len(m.Scores) != len(m.Taxonomy) {
+			t.Errorf("%s: got %d %s, want %s\n%s", body, res.StatusCode(), got, want, res.Body())
+		}
+		return m
+	}
+	const path, ask = "/api/v1/map", "/api/v1/map?source=model"
+	m := check(path, body("my-guard", `"rude"`), "HARM.SPEECH.Insult:1.00 0.80 model")
+	if v := m.VersionInfo; v.Taxonomy != "2026.11" || v.Model != "scripted@1" || v.Table != "" || v.Frameworks != "none" || m.Provenance.TenantID != "t1" {
+		t.Errorf("versions %+v, provenance %+v", v, m.Provenance)
+	}
+	m = check(path, body("my-guard", `"odd"`), "OTHER.Unknown:1.00 0.30 fallback")
+	if len(m.Candidates) != 2 || m.Candidates[1].Label != "BIAS.Other" || m.Notes == "" {
+		t.Errorf("candidates %v, notes %q", m.Candidates, m.Notes)
+	}
+	check(path, body("strict", `"rude"`), "OTHER.Unknown:1.00 0.80 fallback") // its own threshold
+	check(path, body("my-guard", `"rude|odd|safe"`), "HARM.SPEECH.Insult:1.00 OTHER.Unknown:1.00 0.30 fallback")
+	check(path, body("my-guard", `"safe|none"`), "OTHER.Safe:1.00 1.00 table")
+	m = check(path, body("presidio", `[{"entity_type":"US_SSN","score":0.85,"start":0,"end":9},{"entity_type":"PERSON","score":0.4}]`), "PII.Person.Name:0.40 PII.Identifier.SSN:0.85 1.00 table")
+	if !strings.HasPrefix(m.VersionInfo.Table, "presidio@") || m.Provenance.Vendor != "presidio" {
+		t.Errorf("%+v", m)
+	}
+	check(path, body("Presidio-Analyzer", `"email_address"`), "PII.Contact.Email:1.00 1.00 table") // an alias, another case
+	check(path, body("presidio", `"MY_OWN_ENTITY"`), "HARM.SPEECH.Toxicity:1.00 0.90 model")
+	check(path, body("presidio", `[]`), "OTHER.Safe:1.00 1.00 table")
+	check(path, body("presidio", `"[{\"entity_type\":\"URL\"}]"`), "PII.Contact.URL:1.00 1.00 table") // JSON in a string
+	check(path, body("x", `{"results":[{"flagged":true,"categories":{"hate/threatening":true},"category_scores":{"hate/threatening":0.7}}]}`),
+		"HARM.SPEECH.Threat:0.70 HARM.SPEECH.Hate.Other:0.70 1.00 table")
+	check(path, body("x", `{"categoriesAnalysis":[{"category":"Hate","severity":0},{"category":"Violence","severity":4}]}`), "HARM.VIOLENCE.Physical:0.57 1.00 table")
+	m = check(path, body("llama-guard", `"unsafe\nS7"`), "PII.Other:1.00 1.00 table")
+	if !strings.Contains(m.Notes, "Llama Guard 3") {
+		t.Errorf("notes %q", m.Notes)
+	}
+	check(ask, body("llama-guard-3", `"unsafe\nS7"`), "PII.Other:1.00 0.70 model") // the category's words go to the model
+	check(ask, body("presidio", `"rude"`), "HARM.SPEECH.Insult:1.00 0.80 model")
+
+	var m2 api.Mapping // the tenant may come in the header
+	if res := f.do(t, "POST", path, `{"detector":"x","output":"rude","metadata":{"any":1}}`, &m2, "X-Tenant-ID", "t2"); res.StatusCode() != 200 || m2.Provenance.TenantID != "t2" {
+		t.Errorf("%s", res.Body())
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	f := serve(t, scripted{"long": ErrTooLong})
+	deep := strings.Repeat("[", 40) + strings.Repeat("]", 40)
+	check := func(name, body string, status int, code api.Code) {
+		t.Helper()
+		for _, path := range []string{"/api/v1/map", "/api/v1/map/batch"} {
+			var e api.Error
+			res := f.do(t, "POST", path, body, &e)
+			if path == "/api/v1/map/batch" && code != api.PayloadTooLarge {
+				code, status = api.InvalidRequest, 400
+			}
+			if res.StatusCode() != status || e.Code != code || e.Message == "" || e.RequestID == "" {
+				t.Errorf("%s to %s: %d %s", name, path, res.StatusCode(), res.Body())
+			}
+		}
+	}
+	check("empty", "", 400, api.InvalidRequest)
+	check("65 KB", body("x", `"`+strings.Repeat("a", 65<<10)+`"`), 413, api.PayloadTooLarge)
+	check("deep", body("x", deep), 400, api.InvalidRequest)
+	check("deep string", body("x", fmt.Sprintf("%q", deep)), 400, api.InvalidRequest)
+	check("wrong UTF-8", body("x", "\"\xff\xfe\""), 400, api.InvalidRequest)
+	check("unknown field", `{"detector":"x","output":"a","tenant_id":"t","color":"red"}`, 400, api.InvalidRequest)
+	check("10,000 labels", body("x", `"`+strings.Repeat("a|", 10_000)+`"`), 400, api.InvalidRequest)
+	check("NUL", body("x", `"a\u0000b"`), 400, api.InvalidRequest)
+	check("raw NUL", "{\"detector\":\"x\",\"output\":\"a\x00\"}", 400, api.InvalidRequest)
+	check("not JSON", "detector=x", 400, api.InvalidRequest)
+	check("more after it", body("x", `"a"`)+"{}", 400, api.InvalidRequest)
+	check("no detector", `{"output":"a","tenant_id":"t"}`, 400, api.InvalidRequest)
+	check("no output", `{"detector":"x","tenant_id":"t"}`, 400, api.InvalidRequest)
+	check("null output", body("x", `null`), 400, api.InvalidRequest)
+	check("blank output", body("x", `"  "`), 400, api.InvalidRequest)
+	check("number output", body("x", `5`), 400, api.InvalidRequest)
+	check("no tenant", `{"detector":"x","output":"a"}`, 400, api.InvalidRequest)
+	check("long detector", body(strings.Repeat("x", 129), `"a"`), 400, api.InvalidRequest)
+	check("metadata", `{"detector":"x","output":"a","tenant_id":"t","metadata":[]}`, 400, api.InvalidRequest)
+	check("wrong type", `{"detector":5,"output":"a","tenant_id":"t"}`, 400, api.InvalidRequest)
+	check("unknown shape", body("x", `{"label":"toxic"}`), 400, api.InvalidRequest)
+	check("long label", body("x", `"`+strings.Repeat("a", 600)+`"`), 400, api.InvalidRequest)
+	check("too long for the model", body("x", `"long"`), 400, api.InvalidRequest)
+
+	var e api.Error
+	if res := f.do(t, "POST", "/api/v1/map?source=table", body("x", `"a"`), &e); res.StatusCode() != 400 {
+		t.Errorf("unknown source: %s", res.Body())
+	}
+	if res := f.do(t, "POST", "/api/v1/map", body("x", `"a"`), &e, "X-Tenant-ID", "other"); res.StatusCode() != 400 {
+		t.Errorf("two tenants: %s", res.Body())
+	}
+}
+
+func TestModelErrors(t *testing.T) {
+	f := serve(t, scripted{"full": fmt.Errorf("wrapped: %w", ErrOverloaded), "slow": context.DeadlineExceeded, "stop": ErrClosing, "bug": errors.New("bug")})
+	for finding, want := range map[string]api.Code{"full": api.Overloaded, "slow": api.RequestTimeout, "stop": api.Unavailable, "bug": api.Internal} {
+		var e api.Error
+		res := f.do(t, "POST", "/api/v1/map", body("x", fmt.Sprintf("%q", finding)), &e)
+		if res.StatusCode() != want.Status() || e.Code != want || e.Retryable != (want != api.Internal) {
+			t.Errorf("%s: %d %s", finding, res.StatusCode(), res.Body())
+		}
+		if after := string(res.Header.Peek("Retry-After")); (after == "1") != (want == api.Overloaded) {
+			t.Errorf("%s: Retry-After %q", finding, after)
+		}
+	}
+}
+
+// Each item of a batch has its own answer or error, in order.
+func TestBatch(t *testing.T) {
+	f := serve(t, scripted{"full": ErrOverloaded})
+	var items []string
+	for i := range 100 {
+		switch {
+		case i%10 == 3:
+			items = append(items, body("x", `"full"`))
+		case i%10 == 7:
+			items = append(items, `{"detector":"","output":"a","tenant_id":"t"}`)
+		default:
+			items = append(items, body(fmt.Sprintf("d%d", i), `"a"`))
+		}
+	}
+	var out api.MapBatchResponse
+	if res := f.do(t, "POST", "/api/v1/map/batch", `{"requests":[`+strings.Join(items, ",")+`]}`, &out); res.StatusCode() != 200 || len(out.Results) != 100 {
+		t.Fatalf("%d %s", res.StatusCode(), res.Body())
+	}
+	for i, r := range out.Results {
+		switch {
+		case i%10 == 3 && (r.Error == nil || r.Error.Code != api.Overloaded || r.Mapping != nil),
+			i%10 == 7 && (r.Error == nil || r.Error.Code != api.InvalidRequest),
+			i%10 != 3 && i%10 != 7 && (r.Error != nil || r.Mapping.Provenance.Detector != fmt.Sprintf("d%d", i)):
+			t.Errorf("item %d: %+v", i, r)
+		}
+	}
+	for _, n := range []int{0, 101} {
+		var e api.Error
+		res := f.do(t, "POST", "/api/v1/map/batch", `{"requests":[`+strings.Repeat(items[0]+",", max(0, n-1))+strings.Repeat(items[0], min(n, 1))+`]}`, &e)
+		if res.StatusCode() != 400 {
+			t.Errorf("%d items: %s", n, res.Body())
+		}
+	}
+}
+
+func TestTaxonomyRoute(t *testing.T) {
+	var out api.TaxonomyResponse
+	serve(t, scripted{}).do(t, "GET", "/api/v1/taxonomy", "", &out)
+	if out.Version != "2026.11" || len(out.Labels) != 89 || out.Labels[0].Since != "2025.09" || !slices.Equal(out.CompatibleWith, []string{"2025.09"}) {
+		t.Errorf("%+v", out)
+	}
+}
+
+// What a client sends is in no log, no metric and no error, whatever goes wrong with it.
+func TestCanary(t *testing.T) {
+	const canary = "canary4711"
+	f := serve(t, scripted{canary: errors.New("bug"), canary + "2": ErrOverloaded, canary + "3": ErrTooLong})
+	for _, b := range []string{
+		body("x", `"`+canary+`"`), body("x", `"`+canary+`2"`), body("x", `"`+canary+`3"`), body("x", `{"`+canary+`":"`+canary+`"}`),
+		body("x", `[{"entity_type":"`+canary+` is, a name"}]`), body("x", `"`+strings.Repeat(canary, 60)+`"`), `{"` + canary + `":1}`, canary, `{"detector":` + canary,
+		`{"detector":{"` + canary + `":1}}`, `{"detector":"x","output":"a","tenant_id":"t","metadata":"` + canary + `"}`,
+	} {
+		var e api.Error
+		if res := f.do(t, "POST", "/api/v1/map?source=model", b, &e, "X-Tenant-ID", "t1"); res.StatusCode() == 200 || bytes.Contains(res.Body(), []byte(canary)) {
+			t.Errorf("%s: %d %s", b, res.StatusCode(), res.Body())
+		}
+	}
+	f.do(t, "POST", "/api/v1/map", `{"detector":"`+canary+`","output":"`+canary+`9","tenant_id":"`+canary+`","metadata":{"a":"`+canary+`"}}`, nil)
+	f.do(t, "POST", "/api/v1/map?source="+canary, body("x", `"a"`), nil)
+	metrics := f.do(t, "GET", "/metrics", "", nil).Body()
+	if strings.Contains(f.logs.String(), canary) || bytes.Contains(metrics, []byte(canary)) {
+		t.Errorf("the canary is in the log or the metrics:\n%s", f.logs)
+	}
+	if !bytes.Contains(metrics, []byte(`mapping_total{detector="other",source="model"} 1`)) {
+		t.Errorf("mapping_total is missing in\n%s", metrics)
+	}
+}
+
+func TestTablesRefuse(t *testing.T) {
+	taxonomy, err := ParseTaxonomy(config.Taxonomy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(doc, want string) {
+		t.Helper()
+		if _, err := ParseTables(mapFS(doc), taxonomy); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", doc, err, want)
+		}
+	}
+	const head = "detector: d\nversion: '1'\ntaxonomy: '2026.11'\n"
+	f("detector: d\ntaxonomy: '2025.09'", "2025.09")
+	f(head+"maps: {a: [OTHER.Nothing]}", "OTHER.Nothing")
+	f(head+"maps: {a: []}", "no label")
+	f(head+"maps: {a: [OTHER.Safe], A: [OTHER.Safe]}", "twice")
+	f(head+"aliases: [D]", "lower case")
+	f(head+"surprise: 1", "surprise")
+	for _, bad := range []string{"labels: []", "labels: [{id: OTHER.Safe}, {id: OTHER.Safe}]", "color: red"} {
+		if _, err := ParseTaxonomy([]byte(bad)); err == nil {
+			t.Errorf("taxonomy %q was taken", bad)
+		}
+	}
+}
+
+func mapFS(doc string) fstest.MapFS { return fstest.MapFS{"d.yaml": {Data: []byte(doc)}} }
