@@ -14,6 +14,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttputil"
@@ -282,6 +283,44 @@ func TestTaxonomyRoute(t *testing.T) {
 	if out.Version != "2026.11" || len(out.Labels) != 89 || out.Labels[0].Since != "2025.09" || !slices.Equal(out.CompatibleWith, []string{"2025.09"}) {
 		t.Errorf("%+v", out)
 	}
+}
+
+// The routes are those of the OpenAPI document, and answers fit its schemas.
+func TestOpenAPI(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromFile("../../api/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := serve(t, scripted{"odd": sure("BIAS.Other", 0.3)})
+	var documented, routed []string
+	for path, item := range doc.Paths.Map() {
+		for method := range item.Operations() {
+			documented = append(documented, method+" "+path)
+		}
+	}
+	for _, r := range f.router.Routes() {
+		routed = append(routed, r.Method+" "+r.Path)
+	}
+	slices.Sort(documented)
+	slices.Sort(routed)
+	if !slices.Equal(documented, routed) {
+		t.Errorf("documented %v, routed %v", documented, routed)
+	}
+	fits := func(schema, method, path, body string) {
+		t.Helper()
+		var v any
+		f.do(t, method, path, body, &v)
+		if err := doc.Components.Schemas[schema].Value.VisitJSON(v); err != nil {
+			t.Errorf("%s %s %s: %v", method, path, body, err)
+		}
+	}
+	fits("Mapping", "POST", "/api/v1/map", body("x", `"odd|a"`))
+	fits("Mapping", "POST", "/api/v1/map", body("x", `[{"entity_type":"URL","score":0.5}]`))
+	fits("MapBatchResponse", "POST", "/api/v1/map/batch", `{"requests":[`+body("x", `"a"`)+`,`+body("", `"a"`)+`]}`)
+	fits("Error", "POST", "/api/v1/map", `{}`)
+	fits("TaxonomyResponse", "GET", "/api/v1/taxonomy", "")
+	fits("Status", "GET", "/health", "")
+	fits("Status", "GET", "/ready", "")
 }
 
 // What a client sends is in no log, no metric and no error, whatever goes wrong with it.

@@ -29,13 +29,18 @@ func short(out Output) string {
 	return out.Vendor + " " + out.Table + " [" + strings.Join(parts, ", ") + "]"
 }
 
-func TestParse(t *testing.T) {
+func checkParse(t *testing.T, detector, output, want string) {
+	t.Helper()
+	out, err := Parse(detector, output)
+	if got := short(out); err != nil || got != want {
+		t.Errorf("%s %.60q: got %s, %v; want %s", detector, output, got, err, want)
+	}
+}
+
+func TestParseDocuments(t *testing.T) {
 	f := func(detector, output, want string) {
 		t.Helper()
-		out, err := Parse(detector, output)
-		if got := short(out); err != nil || got != want {
-			t.Errorf("%s %.60q: got %s, %v; want %s", detector, output, got, err, want)
-		}
+		checkParse(t, detector, output, want)
 	}
 	file := func(name string) string {
 		raw, err := os.ReadFile("testdata/" + name)
@@ -65,14 +70,21 @@ func TestParse(t *testing.T) {
 	f("x", `{"verdict":"blocked","acsVerdict":{"decision":"deny"}}`, "azure azure-content-safety [Blocked]")
 	f("x", `{"verdict":"allowed","acsVerdict":{"decision":"allow","harmResults":{"Hate":{"blocked":false,"detected":false,"severity":"safe"}}}}`,
 		"azure azure-content-safety [clean(clean)]")
-	f("azure", "hate_4|self_harm_0|Violence", "text  [Hate:0.57, self_harm_0(clean), Violence]")
-	f("x", "hate_4", "text  [hate_4]")
 	f("x", file("openai-clean.json"), "openai openai-moderation [clean(clean)]")
 	f("x", file("openai-python.json"), "openai openai-moderation [self-harm/intent:0.81, sexual/minors:0.66]")
 	f("x", file("presidio-batch.json"), "presidio presidio [PERSON:0.85, US_DRIVER_LICENSE:0.40]")
 	f("x", file("presidio.json"), "presidio presidio [EMAIL_ADDRESS:1.00, US_SSN:0.50]")
 	f("x", `[]`, "presidio presidio [clean(clean)]")
 	f("x", `[[{"entity_type":"PERSON"}],[]]`, "presidio presidio [PERSON]")
+}
+
+func TestParseText(t *testing.T) {
+	f := func(detector, output, want string) {
+		t.Helper()
+		checkParse(t, detector, output, want)
+	}
+	f("x", "hate_4", "text  [hate_4]")
+	f("azure", "hate_4|self_harm_0|Violence", "text  [Hate:0.57, self_harm_0(clean), Violence]")
 	f("llama-guard-3", "\n\nunsafe\nS1,S10", "llama-guard llama-guard-3 [S1=Violent Crimes, S10=Hate]")
 	f("Meta-Llama-Guard-2-8B", "unsafe\nS6", "llama-guard llama-guard-2 [S6=Privacy]")
 	f("llamaguard-1", "unsafe\nO3", "llama-guard llama-guard-1 [O3=Criminal Planning]")
@@ -133,6 +145,35 @@ func TestParseRefuses(t *testing.T) {
 		many = append(many, fmt.Sprintf(`{"entity_type":"E%d"}`, i))
 	}
 	f("["+strings.Join(many, ",")+"]", ErrTooMany)
+}
+
+// TestParseLeavesContentBehind looks for what documents quote, which all begins the same in testdata.
+func TestParseLeavesContentBehind(t *testing.T) {
+	quoting := 0
+	names, err := filepath.Glob("testdata/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(raw), "quoted content") {
+			quoting++
+		}
+		out, err := Parse("x", string(raw))
+		if got := fmt.Sprintf("%+v %v", out, err); strings.Contains(got, "quoted") {
+			t.Errorf("%s: %s", name, got)
+		}
+		_, err = Parse("x", strings.Replace(string(raw), ":", ":\"quoted", 1))
+		if err == nil || strings.Contains(err.Error(), "quoted") {
+			t.Errorf("%s, broken: %v", name, err)
+		}
+	}
+	if quoting < 3 {
+		t.Errorf("only %d documents quote content", quoting)
+	}
 }
 
 func FuzzParse(f *testing.F) {

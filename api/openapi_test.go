@@ -1,0 +1,68 @@
+package api
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// The schemas have the fields of the Go types, and the same ones are required.
+func TestOpenAPI(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromFile("openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := doc.Validate(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []any{
+		MapRequest{}, MapBatchRequest{}, MapBatchResponse{}, BatchResult{}, Mapping{}, Candidate{}, Provenance{}, Finding{}, VersionInfo{}, TaxonomyResponse{}, Label{}, Error{},
+	} {
+		kind := reflect.TypeOf(v)
+		schema := doc.Components.Schemas[kind.Name()]
+		if schema == nil {
+			t.Errorf("no schema %s", kind.Name())
+			continue
+		}
+		var want, required []string
+		for i := range kind.NumField() {
+			name, options, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")
+			if name == "-" {
+				continue
+			}
+			want = append(want, name)
+			if options != "omitempty" {
+				required = append(required, name)
+			}
+		}
+		var got []string
+		for name := range schema.Value.Properties {
+			got = append(got, name)
+		}
+		for _, list := range [][]string{got, want, required, schema.Value.Required} {
+			slices.Sort(list)
+		}
+		if !slices.Equal(got, want) || !slices.Equal(required, schema.Value.Required) {
+			t.Errorf("%s: schema has %v, requires %v; Go has %v, requires %v", kind.Name(), got, schema.Value.Required, want, required)
+		}
+	}
+}
+
+func FuzzParseMapRequest(f *testing.F) {
+	for _, s := range []string{`{"detector":"x","output":"a","tenant_id":"t"}`, `{"detector":"x","output":[{"entity_type":"URL"}],"tenant_id":"t"}`, "{", "[[", `{"output":"\ud800"}`, "\xff"} {
+		f.Add([]byte(s), "t")
+	}
+	f.Fuzz(func(t *testing.T, body []byte, tenant string) {
+		req, err := ParseMapRequest(body, tenant)
+		if err == nil && (req.Detector == "" || req.TenantID == "" || strings.TrimSpace(req.Output) == "" || strings.ContainsRune(req.Output+req.Detector+req.TenantID, 0)) {
+			t.Errorf("taken: %+v", req)
+		}
+		if _, errs, err := ParseMapBatchRequest(body, tenant); err == nil && (len(errs) < 1 || len(errs) > MaxBatch) {
+			t.Errorf("a batch of %d was taken", len(errs))
+		}
+	})
+}
