@@ -80,8 +80,8 @@ check: tools ## lint, vet, format, race tests, tidy, a short fuzz of every parse
 			CGO_ENABLED=0 go test -run '^$$' -fuzz "^$$target$$" -fuzztime 3s "$$dir" | tail -n1; done; done
 
 .PHONY: bench
-bench: build ## measure: bare decode loop, the mapper over HTTP, overload, and llama-server if it is built
-	@$(GO) run -tags llama ./bench
+bench: build ## measure: bare decode loop, the mapper over HTTP, overload, and llama-server if it was built
+	@$(GO) run -tags llama ./bench -tools "$$(ls -d $$dir/tools/bin 2>/dev/null)"
 
 .PHONY: clean
 clean: ## remove what was built here; the llama.cpp cache stays (it is under ~/.cache/llama-mapper)

@@ -79,6 +79,9 @@ func (e *Engine) Ask(ctx context.Context, prompt []llama.Token) (Answer, error) 
 	}
 }
 
+// Full says whether Ask would return ErrBusy now, so that a caller can refuse before it prepares a prompt.
+func (e *Engine) Full() bool { return len(e.queue) == cap(e.queue) }
+
 func (e *Engine) enqueue(r *request) error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()

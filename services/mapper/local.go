@@ -145,6 +145,9 @@ func split(o LocalOptions, parameters int64) (lanes, threads int) {
 
 // Classify asks the model for the label of one finding.
 func (l *Local) Classify(ctx context.Context, detector, finding string) (Answer, error) {
+	if l.engine.Full() { // refusing must cost less than answering
+		return Answer{}, ErrOverloaded
+	}
 	tokens, err := l.prompt.tokens(detector, finding)
 	if err != nil {
 		return Answer{}, err
@@ -165,6 +168,12 @@ func (l *Local) Classify(ctx context.Context, detector, finding string) (Answer,
 		a.Candidates = append(a.Candidates, api.Candidate{Label: l.labels[c.Answer], Confidence: c.P})
 	}
 	return a, nil
+}
+
+// Prompt returns the tokens that Classify puts to the model, after the shared prefix. Measurements use it to
+// give the same work to something else.
+func (l *Local) Prompt(detector, finding string) ([]llama.Token, error) {
+	return l.prompt.tokens(detector, finding)
 }
 
 // Version is the checkpoint's name and version.

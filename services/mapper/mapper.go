@@ -97,20 +97,8 @@ func (s *Service) Map(ctx context.Context, req api.MapRequest, modelOnly bool) (
 	if modelOnly {
 		t = nil
 	}
-	findings := make([]api.Finding, len(out.Findings))
-	group := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError().WithMaxGoroutines(findingsAtOnce)
-	for i, f := range out.Findings {
-		if labels := t.lookup(f, modelOnly); labels != nil {
-			findings[i] = finding(f, labels, api.SourceTable, 1, nil)
-			continue
-		}
-		group.Go(func(ctx context.Context) error {
-			answered, err := s.ask(ctx, req.Detector, f)
-			findings[i] = answered
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+	findings, err := s.label(ctx, req.Detector, out.Findings, t, modelOnly)
+	if err != nil {
 		return nil, err
 	}
 	m := s.combine(findings)
@@ -127,6 +115,31 @@ func (s *Service) Map(ctx context.Context, req api.MapRequest, modelOnly bool) (
 	s.mapped.WithLabelValues(string(m.Source), detector).Inc()
 	s.confidence.Observe(m.Confidence)
 	return m, nil
+}
+
+// label answers each finding, from the table or else by the model.
+func (s *Service) label(ctx context.Context, detector string, said []wire.Finding, t *table, modelOnly bool) ([]api.Finding, error) {
+	findings := make([]api.Finding, len(said))
+	var open []int
+	for i, f := range said {
+		if labels := t.lookup(f, modelOnly); labels != nil {
+			findings[i] = finding(f, labels, api.SourceTable, 1, nil)
+		} else {
+			open = append(open, i)
+		}
+	}
+	ask := func(ctx context.Context, i int) (err error) {
+		findings[i], err = s.ask(ctx, detector, said[i])
+		return err
+	}
+	if len(open) == 1 { // the usual case needs no other goroutine
+		return findings, ask(ctx, open[0])
+	}
+	group := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError().WithMaxGoroutines(findingsAtOnce)
+	for _, i := range open {
+		group.Go(func(ctx context.Context) error { return ask(ctx, i) })
+	}
+	return findings, group.Wait()
 }
 
 // lookup returns the table's labels for a finding, nil if there are none. The detector's own word for clean

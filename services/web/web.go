@@ -135,7 +135,9 @@ func (r *Router) fail(rc *fasthttp.RequestCtx, id string, err error) {
 	if e.Code.Status() >= 500 && e.Code != api.Unavailable {
 		level = slog.LevelError
 	}
-	r.log.Log(context.Background(), level, "request failed", "request_id", id, "error_code", string(e.Code), "cause", fmt.Sprint(e.Err))
+	if ctx := context.Background(); r.log.Enabled(ctx, level) {
+		r.log.Log(ctx, level, "request failed", "request_id", id, "error_code", string(e.Code), "cause", fmt.Sprint(e.Err))
+	}
 	writeJSON(rc, e.Code.Status(), e)
 }
 
