@@ -4,32 +4,24 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 export PATH := $(PATH):$(shell go env GOPATH 2>/dev/null)/bin
 
-# Debian packages: what building needs, and what training needs on top.
-BUILD_PACKAGES := build-essential git cmake ninja-build openssl npm curl
-TRAIN_PACKAGES := python3 python3-torch python3-numpy python3-yaml python3-sentencepiece libopenblas0-pthread wordnet-base dict-gcide dict-foldoc
+# Debian packages (and the command that shows they are there): for building, and for training on top.
+BUILD_PACKAGES := g++:c++ git:git cmake:cmake ninja-build:ninja openssl:openssl npm:npm curl:curl
+TRAIN_PACKAGES := python3-torch python3-numpy python3-yaml python3-sentencepiece libopenblas0-pthread wordnet-base dict-gcide dict-foldoc
 TRAIN_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1
 TRAIN := nice /usr/bin/python3 checkpoints/train/train.py
 
 # Where llama/build.sh has put the library; the compiler needs its headers.
+# The build of llama.cpp comes first in a recipe, so that its headers are found.
 GO := dir=$$(llama/build.sh); CGO_CXXFLAGS="-O2 -I$$dir/include" go
-LINT_VERSION := v2.12.2
+LINT_VERSION := v2.15.0
 
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# $(call packages,NAMES) installs what is missing when root, and else says what to install.
-packages = @missing=$$(for p in $(1); do case "$$p" in \
-	npm) command -v npm ;; cmake) command -v cmake ;; curl) command -v curl ;; git) command -v git ;; \
-	*) dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' && echo yes ;; esac >/dev/null || echo $$p; done); \
-	if [ -n "$$missing" ]; then \
-		if [ "$$(id -u)" = 0 ]; then echo "installing:" $$missing; { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing; } >/dev/null; \
-		else echo "please install first: sudo apt-get install -y" $$missing; exit 1; fi; \
-	fi
-
 .PHONY: tools
 tools:
-	$(call packages,$(BUILD_PACKAGES))
+	@deploy/packages.sh $(BUILD_PACKAGES)
 
 .PHONY: llama
 llama: tools ## build llama.cpp into the user's cache (once, minutes)
@@ -55,7 +47,7 @@ test: tools ## all tests: pure Go, then with llama.cpp and the shipped checkpoin
 
 .PHONY: train-smoke
 train-smoke:
-	$(call packages,$(TRAIN_PACKAGES))
+	@deploy/packages.sh $(TRAIN_PACKAGES)
 	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; export LLAMA_CPP_SRC=$$(llama/build.sh source) $(TRAIN_ENV); \
 	/usr/bin/python3 checkpoints/train/normalize_test.py; \
 	$(TRAIN) --config checkpoints/train/smoke.yaml --out "$$out" --work "$$out" | grep -v '^miss'; \
@@ -63,7 +55,7 @@ train-smoke:
 
 .PHONY: checkpoint
 checkpoint: tools ## train checkpoints/mapper-tiny again from nothing (about 15 minutes on one core)
-	$(call packages,$(TRAIN_PACKAGES))
+	@deploy/packages.sh $(TRAIN_PACKAGES)
 	@rm -rf .run/train; export LLAMA_CPP_SRC=$$(llama/build.sh source) $(TRAIN_ENV); \
 	$(TRAIN) --config checkpoints/train/mapper-tiny.yaml --out checkpoints/mapper-tiny --work .run/train
 

@@ -145,7 +145,7 @@ func (x *Context) Abort(on bool) {
 	x.abort.RLock()
 	defer x.abort.RUnlock()
 	if x.c != nil {
-		C.lm_abort(x.c, C.int32_t(flag(on)))
+		C.lm_abort(x.c, flag(on))
 	}
 }
 

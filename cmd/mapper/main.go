@@ -58,7 +58,7 @@ func run(ctx context.Context, c config.Config) error {
 		return err
 	}
 	// The port is taken first: a second start must fail before it loads a model.
-	ln, err := net.Listen("tcp", net.JoinHostPort(c.HTTP.Host, strconv.Itoa(c.HTTP.MapperPort)))
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(c.HTTP.Host, strconv.Itoa(c.HTTP.MapperPort)))
 	if err != nil {
 		return fmt.Errorf("%w; set http.mapper_port if something else has it", err)
 	}

@@ -127,7 +127,7 @@ func (m *Model) logit(tokens []llama.Token, candidate llama.Token) float32 {
 	}
 	h := fnv.New32a()
 	for _, t := range append(slices.Clone(tokens), candidate) {
-		fmt.Fprint(h, t, " ")
+		_, _ = fmt.Fprint(h, t, " ") // a hash takes everything
 	}
 	return float32(h.Sum32()%10000) / 1000
 }
@@ -135,6 +135,6 @@ func (m *Model) logit(tokens []llama.Token, candidate llama.Token) float32 {
 // noise is a fixed number between -1 and 1 for a batch of so many rows.
 func noise(rows int, candidate llama.Token) float64 {
 	h := fnv.New32a()
-	fmt.Fprint(h, rows, candidate)
+	_, _ = fmt.Fprint(h, rows, candidate)
 	return float64(h.Sum32()%2001)/1000 - 1
 }

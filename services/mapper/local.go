@@ -42,8 +42,8 @@ var _ Model = (*Local)(nil)
 // NewLocal loads a checkpoint and warms it; it answers with the taxonomy's labels. llama.Open must have
 // succeeded. Metrics go to reg.
 func NewLocal(c *checkpoint.Checkpoint, t *Taxonomy, o LocalOptions, reg prometheus.Registerer) (_ *Local, err error) {
-	if c.Manifest.Taxonomy != t.Version {
-		return nil, fmt.Errorf("checkpoint %s answers with taxonomy %s, this program has %s", c.ID(), c.Manifest.Taxonomy, t.Version)
+	if c.Taxonomy != t.Version {
+		return nil, fmt.Errorf("checkpoint %s answers with taxonomy %s, this program has %s", c.ID(), c.Taxonomy, t.Version)
 	}
 	l := &Local{id: c.ID()}
 	defer func() {

@@ -5,6 +5,7 @@ package mapper
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"reflect"
@@ -168,7 +169,7 @@ func TestNoSpecialTokens(t *testing.T) {
 func TestLong(t *testing.T) {
 	l := loadShipped(t)
 	for _, long := range []string{strings.Repeat("word ", 100), strings.Repeat("x", 100_000)} {
-		if _, err := l.prompt.tokens("x", long); err != ErrTooLong {
+		if _, err := l.prompt.tokens("x", long); !errors.Is(err, ErrTooLong) {
 			t.Errorf("%d bytes gave %v", len(long), err)
 		}
 	}
