@@ -1,7 +1,10 @@
 """The stages of training. Each is a function of the settings and of what the stages before it left."""
+import hashlib
+import json
 import math
 import os
 import random
+import time
 
 import numpy as np
 import sentencepiece
@@ -12,6 +15,7 @@ import corpus
 import embed
 import mapping
 from net import Net, pad
+from noise import misspell
 from normalize import words
 
 ANSWER = "<A>"
@@ -26,10 +30,48 @@ def codes(labels):
     return [f"<L{i:02d}>" for i in range(len(labels))]
 
 
-def tokenizer(c, out, labels):
+class Cache:
+    """Keeps what a stage made, under a name that depends on the settings of the stage, and how long it took."""
+
+    def __init__(self, folder):
+        self.folder, self.times = folder, os.path.join(folder, "seconds.json")
+
+    def path(self, name, settings):
+        stem, suffix = os.path.splitext(name)
+        key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+        return os.path.join(self.folder, f"{stem}-{key}{suffix}")
+
+    def make(self, name, settings, stage):
+        """Calls stage(path) unless the path exists, and returns the path."""
+        path = self.path(name, settings)
+        if not os.path.exists(path):
+            start = time.time()
+            stage(path)
+            self.took(os.path.basename(path), time.time() - start)
+        return path
+
+    def took(self, name, seconds):
+        times = self.seconds()
+        times[name] = round(seconds, 1)
+        with open(self.times, "w", encoding="utf-8") as f:
+            json.dump(times, f, indent=1)
+
+    def seconds(self):
+        """Returns {file: seconds}."""
+        if not os.path.exists(self.times):
+            return {}
+        with open(self.times, encoding="utf-8") as f:
+            return json.load(f)
+
+
+def early(c, *more):
+    """The settings that the stages before the mapping depend on."""
+    return {name: c[name] for name in ("seed", "vocabulary", "texts") + more}
+
+
+def tokenizer(c, cache, labels):
     """Trains the vocabulary on the dictionaries; the taxonomy's and the vendors' words weigh fifty times."""
-    path = os.path.join(out, "tokenizer.model")
-    if not os.path.exists(path):
+    def stage(path):
         known = [words(text) for text in labels.values()] + [words(label) for label in labels]
         known += [words(native) for _, native, _ in mapping.vendors()]
 
@@ -42,17 +84,19 @@ def tokenizer(c, out, labels):
             sentence_iterator=lines(), model_prefix=path[: -len(".model")], model_type="bpe", vocab_size=c["vocabulary"],
             normalization_rule_name="identity", split_digits=True, byte_fallback=True, character_coverage=1.0,
             user_defined_symbols=specials(labels), num_threads=1, minloglevel=2, hard_vocab_limit=False)
-    return sentencepiece.SentencePieceProcessor(model_file=path)
+
+    return sentencepiece.SentencePieceProcessor(model_file=cache.make("tokenizer.model", early(c), stage))
 
 
-def embeddings(c, out, tok):
-    path = os.path.join(out, "embeddings.npy")
-    if not os.path.exists(path):
+def embeddings(c, cache, tok):
+    """Gives every piece of the vocabulary a vector by the company it keeps in the dictionaries."""
+    def stage(path):
         parts = []
         for ids in tok.encode(list(corpus.lines(c["texts"]))):
             parts.append(np.array(ids + [-1], np.int32))
         np.save(path, embed.embeddings(np.concatenate(parts), len(tok), c["net"]["width"], c["window"], c["seed"]))
-    return np.load(path)
+
+    return np.load(cache.make("embeddings.npy", early(c, "net", "window"), stage))
 
 
 class Prompts:
@@ -93,13 +137,18 @@ def bucketed(draw, length, batch, rng):
         yield from batches
 
 
-def pretrain(c, out, tok, vectors, log):
+def pretrain(c, cache, tok, vectors, log):
     """A reverse dictionary: from a definition or a synonym to the vector of the word."""
-    net, path, p = Net(c["net"], vectors), os.path.join(out, "pretrain.pt"), c["pretrain"]
-    if os.path.exists(path):
-        net.load_state_dict(torch.load(path))
-        return net
-    rng, prompts = random.Random(c["seed"]), Prompts(tok)
+    torch.manual_seed(c["seed"])
+    net = Net(c["net"], vectors)
+    path = cache.make("pretrain.pt", early(c, "net", "window", "pretrain"), lambda path: reverse_dictionary(c, path, net, tok, log))
+    net.load_state_dict(torch.load(path))
+    return net
+
+
+def reverse_dictionary(c, path, net, tok, log):
+    """Trains net to tell the word that a text means from the other words of the batch and some drawn ones."""
+    p, rng, prompts = c["pretrain"], random.Random(c["seed"]), Prompts(tok)
     entries = [(lemmas, gloss) for lemmas, gloss in corpus.synsets(c["texts"]) if lemmas and gloss]
     everything = [lemma for lemmas, _ in entries for lemma in lemmas]
 
@@ -111,6 +160,8 @@ def pretrain(c, out, tok, vectors, log):
             source = rng.choice(lemmas)
         elif rng.random() < 0.5:  # a short definition is nearer to a label
             source = " ".join(gloss.split()[: rng.randrange(2, 9)])
+        if rng.random() < p["noise"]:
+            source = misspell(rng, source)
         return prompts(mapping.DEFAULT, source), tok.encode(target)
 
     body = [q for name, q in net.named_parameters() if name != "token_embd"]
@@ -129,7 +180,6 @@ def pretrain(c, out, tok, vectors, log):
         step(optimizer, loss, list(net.parameters()))
         log("pretrain", i, p["steps"], loss)
     torch.save(net.state_dict(), path)
-    return net
 
 
 def fit(c, p, net, tok, labels, examples, trainable, rates, log, name):

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/engine"
@@ -27,10 +29,15 @@ const shipped = "../../checkpoints/mapper-tiny"
 
 func loadShipped(t testing.TB) *Local {
 	t.Helper()
+	return load(t, shipped)
+}
+
+func load(t testing.TB, dir string) *Local {
+	t.Helper()
 	if err := llama.Open(""); err != nil {
 		t.Fatal(err)
 	}
-	c, err := checkpoint.Open(shipped)
+	c, err := checkpoint.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,4 +180,53 @@ func TestLong(t *testing.T) {
 			t.Errorf("%d bytes gave %v", len(long), err)
 		}
 	}
+}
+
+// The json codec walks the legal texts with the same weights. They were not trained for it, so only its form
+// is held: a label of the taxonomy, with a probability, and the same alone and among others.
+func TestJSONCodec(t *testing.T) {
+	raw, err := os.ReadFile(shipped + "/manifest.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc map[string]any
+	if err := yaml.Unmarshal(raw, &doc); err != nil {
+		t.Fatal(err)
+	}
+	doc["codec"] = map[string]any{"type": "json"}
+	if raw, err = yaml.Marshal(doc); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"base-f16.gguf", "mapper-lora-f16.gguf"} {
+		weights, err := os.ReadFile(shipped + "/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), weights, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "manifest.yaml"), raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := load(t, dir)
+	findings := []string{"credit card", "hate speech", "jailbreak", "rude words in a reply", "x"}
+	alone := make([]Answer, len(findings))
+	for i, f := range findings {
+		alone[i] = classify(t, l, "x", f)
+		if !slices.Contains(l.labels, alone[i].Label) || alone[i].Confidence < 0 || alone[i].Confidence > 1 {
+			t.Errorf("%q: %+v", f, alone[i])
+		}
+	}
+	var wg sync.WaitGroup
+	for i := range 40 {
+		wg.Go(func() {
+			i := i % len(findings)
+			if got := classify(t, l, "x", findings[i]); got.Label != alone[i].Label {
+				t.Errorf("%q: %v among others, %v alone", findings[i], got, alone[i])
+			}
+		})
+	}
+	wg.Wait()
 }
