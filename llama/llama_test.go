@@ -276,8 +276,13 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// TestLeak opens and closes everything 1,000 times; what stays resident must not grow with it.
+// TestLeak opens and closes everything 1,000 times; what stays resident must not grow with it. The bound is 64 KB
+// for each time: a fifth of an adapter, the smallest thing that could be forgotten, and well above what
+// allocators and thread stacks move about.
 func TestLeak(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes half a minute")
+	}
 	if err := Open(""); err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +310,7 @@ func TestLeak(t *testing.T) {
 	for range 1000 {
 		cycle()
 	}
-	if grown := resident(t) - before; grown > 16<<20 {
+	if grown := resident(t) - before; grown > 64<<20 {
 		t.Errorf("1,000 open and close left %d KB more resident", grown>>10)
 	}
 }

@@ -6,7 +6,7 @@ import re
 from normalize import words
 
 WORDNET = "/usr/share/wordnet"
-DICTIONARIES = ["/usr/share/dictd/gcide.dict.dz", "/usr/share/dictd/foldoc.dict.dz"]
+DICTIONARIES = "/usr/share/dictd/{}.dict.dz"
 
 
 def synsets(limit):
@@ -27,12 +27,15 @@ def synsets(limit):
                     break
 
 
-def lines(limit):
-    """Yields normalised text, about a sentence to a paragraph at a time, at most limit of each source."""
+def lines(limit, dictionaries):
+    """Yields normalised text, about a sentence to a paragraph at a time, at most limit of each source.
+
+    WordNet always is one; dictionaries names the others.
+    """
     for lemmas, gloss in synsets(limit):
         yield " ".join(lemmas) + " " + gloss
-    for path in DICTIONARIES:
-        with gzip.open(path, "rt", encoding="utf-8", errors="replace") as f:
+    for name in dictionaries:
+        with gzip.open(DICTIONARIES.format(name), "rt", encoding="utf-8", errors="replace") as f:
             paragraph, count = [], 0
             for line in f:
                 if line.strip():

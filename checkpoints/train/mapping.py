@@ -1,8 +1,8 @@
-"""Training examples: from the lexicon and the vendors' tables to (kind, words, label)."""
+"""What there is to learn the mapping from: the taxonomy, the lexicon, sentences, contexts, the vendors' tables."""
 import glob
+import hashlib
 import json
 import os
-import random
 
 import yaml
 
@@ -14,12 +14,13 @@ VENDORS = os.path.join(HERE, "..", "mapper-tiny", "vendor-2025.09.jsonl")
 
 # The kinds of detector, and the words in a detector's name that tell them; the first match counts.
 KINDS = [
-    ("<secret>", ["secret", "gitleaks", "trufflehog", "credential"]),
-    ("<attack>", ["prompt-guard", "promptguard", "prompt-shield", "jailbreak", "injection", "rebuff", "lakera"]),
+    ("<secret>", ["secret", "gitleaks", "trufflehog", "gitguardian", "credential"]),
+    ("<attack>", ["prompt-guard", "prompt_guard", "promptguard", "prompt-shield", "prompt_shield", "jailbreak", "injection", "rebuff", "lakera"]),
     ("<bias>", ["bias", "fairness"]),
-    ("<quality>", ["hallucination", "grounded", "factual", "relevance"]),
-    ("<pii>", ["pii", "presidio", "gliner", "dlp", "comprehend", "deidentif", "privacy"]),
-    ("<harm>", ["moderation", "toxic", "detoxify", "perspective", "content-safety", "llama-guard", "wildguard", "hate"]),
+    ("<quality>", ["hallucination", "grounded", "factual", "relevance", "faithful", "quality"]),
+    ("<pii>", ["pii", "presidio", "gliner", "dlp", "comprehend", "deidentif", "privacy", "redact", "macie"]),
+    ("<harm>", ["moderation", "toxic", "detoxify", "perspective", "content-safety", "content_safety", "contentsafety", "llama-guard",
+                "llama_guard", "llamaguard", "wildguard", "shieldgemma", "hatebert", "hate-speech", "hate_speech", "hatespeech", "nsfw"]),
 ]
 DEFAULT = "<any>"
 
@@ -29,12 +30,6 @@ KIND_OF = {
     "PROMPT_INJECTION": "<attack>", "HARM": "<harm>", "BIAS": "<bias>",
     "OTHER.Hallucination": "<quality>", "OTHER.FactualError": "<quality>", "OTHER.LowQuality": "<quality>", "OTHER.OffTopic": "<quality>",
 }
-
-BEFORE = ["contains", "category", "detected", "potential", "possible", "found", "type", "class", "risk", "label", "us", "is", "high", "low"]
-AFTER = ["detected", "found", "content", "category", "risk", "score", "high", "low", "violation", "present", "in text", "2", "4", "6", "v 2", "flag"]
-NONE = ["no {}", "no {} detected", "no {} found", "not {}", "{} not detected", "{} false", "{} none", "free of {}", "without {}"]
-ASKS = ["the user asks for {}", "text contains {}", "message is about {}", "response includes {}", "content with {}", "request about {}"]
-
 
 def taxonomy():
     """Returns {label: text}, in the order of their codes, and the version."""
@@ -62,6 +57,11 @@ def lexicon_files():
     return sorted(glob.glob(os.path.join(HERE, "lexicon", "*.yaml")))
 
 
+def files():
+    """Everything that the mapping is learnt from, apart from the dictionaries."""
+    return lexicon_files() + [os.path.join(HERE, name) for name in ("contexts.yaml", "sentences.yaml")] + [os.path.normpath(VENDORS)]
+
+
 def vendors():
     """Returns [(detector, native label, accepted labels)]."""
     with open(VENDORS, encoding="utf-8") as f:
@@ -78,50 +78,37 @@ def kind_of_label(label):
     return next((kind for prefix, kind in KIND_OF.items() if label.startswith(prefix)), DEFAULT)
 
 
-class Examples:
-    """Draws varied examples of a list of (phrase, label)."""
+def sentences():
+    """Returns [(words, label)] of sentences.yaml."""
+    with open(os.path.join(HERE, "sentences.yaml"), encoding="utf-8") as f:
+        return [(words(s), label) for label, own in yaml.safe_load(f).items() for s in own]
 
-    def __init__(self, phrases, seed):
-        self.random = random.Random(seed)
-        self.phrases = phrases
-        self.labels = {}
-        for phrase, label in phrases:
-            self.labels.setdefault(label, []).append(phrase)
 
-    def draw(self):
-        """Returns (kind, words, label). Every label comes half by its share of phrases, half equally often."""
-        r = self.random
-        phrase, label = r.choice(self.phrases)
-        if r.random() < 0.5:
-            label = r.choice(list(self.labels))
-            phrase = r.choice(self.labels[label])
-        kind = DEFAULT if r.random() < 0.55 else kind_of_label(label)
-        if label.startswith(("PII", "HARM", "BIAS", "JAILBREAK", "PROMPT", "SECURITY")) and r.random() < 0.03:
-            return kind, r.choice(NONE).format(phrase), "OTHER.Safe"
-        x = r.random()
-        if x < 0.10:
-            phrase = r.choice(BEFORE) + " " + phrase
-        elif x < 0.22:
-            phrase = phrase + " " + r.choice(AFTER)
-        elif x < 0.27:
-            phrase = r.choice(ASKS).format(phrase)
-        elif x < 0.33:
-            phrase = phrase + " " + r.choice(self.labels[label])
-        if r.random() < 0.15:
-            phrase = self.misspell(phrase)
-        return kind, phrase, label
+def contexts():
+    """Returns {words: {kind: label}} of contexts.yaml."""
+    with open(os.path.join(HERE, "contexts.yaml"), encoding="utf-8") as f:
+        return yaml.safe_load(f)
 
-    def misspell(self, phrase):
-        r = self.random
-        parts = phrase.split()
-        i = r.randrange(len(parts))
-        w = parts[i]
-        if len(w) > 4:
-            k = r.randrange(1, len(w) - 1)
-            w = r.choice([w[:k] + w[k + 1:], w[:k] + w[k + 1] + w[k] + w[k + 2:], w[:k] + w[k] + w[k:], w[: max(4, k + 1)]])
-        elif len(parts) > 1:
-            w = ""
-            if i + 1 < len(parts):
-                parts[i + 1] = parts[i] + parts[i + 1]
-        parts[i] = w
-        return " ".join(p for p in parts if p)
+
+def held_out(text, share):
+    """Whether a text is kept from training; it depends on the text alone, so that it stays so as the lexicon grows."""
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) < share * 2 ** 32
+
+
+class Data:
+    """All of it, with a share of phrases and sentences held out."""
+
+    def __init__(self, labels, share):
+        table = vendors()
+        self.known = {words(native): accept[0] for _, native, accept in table}
+        self.vendors = [(kind, words(native), accept[0]) for d, native, accept in table for kind in (kind_of_detector(d), DEFAULT)]
+        self.contexts = contexts()
+        every = sorted((p, l) for p, l in lexicon(labels).items() if p not in self.known)
+        self.held = [(p, l) for p, l in every if held_out(p, share) and p not in self.contexts]
+        told = {p for p, _ in self.held}
+        self.phrases = [(p, l) for p, l in every if p not in told] + sorted(self.known.items())
+        self.phrases += [(words(label), label) for label in labels]
+        self.phrases += [(words(text), label) for label, text in labels.items()]
+        self.held_sentences = [(s, l) for s, l in sentences() if held_out(s, share)]
+        self.sentences = [(s, l) for s, l in sentences() if not held_out(s, share)]
+        self.sentences.append(("", "OTHER.Unknown"))  # a finding without a letter of a-z

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 import corpus
 import embed
+import examples
 import mapping
 from net import Net, pad
 from noise import misspell
@@ -56,6 +57,12 @@ class Cache:
         with open(self.times, "w", encoding="utf-8") as f:
             json.dump(times, f, indent=1)
 
+    def early_seconds(self, c):
+        """How long the stages before the mapping took, now or when they were made."""
+        made = [self.path("tokenizer.model", early(c)), self.path("embeddings.npy", early(c, "net", "window")),
+                self.path("pretrain.pt", early(c, "net", "window", "pretrain"))]
+        return sum(self.seconds().get(os.path.basename(path), 0) for path in made)
+
     def seconds(self):
         """Returns {file: seconds}."""
         if not os.path.exists(self.times):
@@ -66,7 +73,7 @@ class Cache:
 
 def early(c, *more):
     """The settings that the stages before the mapping depend on."""
-    return {name: c[name] for name in ("seed", "vocabulary", "texts") + more}
+    return {name: c[name] for name in ("seed", "vocabulary", "texts", "dictionaries") + more}
 
 
 def tokenizer(c, cache, labels):
@@ -76,7 +83,7 @@ def tokenizer(c, cache, labels):
         known += [words(native) for _, native, _ in mapping.vendors()]
 
         def lines():
-            yield from corpus.lines(c["texts"])
+            yield from corpus.lines(c["texts"], c["dictionaries"])
             for _ in range(50):
                 yield from known
 
@@ -92,7 +99,7 @@ def embeddings(c, cache, tok):
     """Gives every piece of the vocabulary a vector by the company it keeps in the dictionaries."""
     def stage(path):
         parts = []
-        for ids in tok.encode(list(corpus.lines(c["texts"]))):
+        for ids in tok.encode(list(corpus.lines(c["texts"], c["dictionaries"]))):
             parts.append(np.array(ids + [-1], np.int32))
         np.save(path, embed.embeddings(np.concatenate(parts), len(tok), c["net"]["width"], c["window"], c["seed"]))
 
@@ -105,8 +112,10 @@ class Prompts:
     def __init__(self, tok):
         self.tok, self.answer = tok, tok.piece_to_id(ANSWER)
 
-    def __call__(self, kind, text):
-        return [self.tok.bos_id(), self.tok.piece_to_id(kind)] + self.tok.encode(text)[:40] + [self.answer]
+    def __call__(self, kind, text, dropout=0.0):
+        """dropout is the share of merges left out (BPE-dropout, Provilkov et al. 2020), in training alone."""
+        ids = self.tok.encode(text, enable_sampling=True, nbest_size=-1, alpha=dropout) if dropout else self.tok.encode(text)
+        return [self.tok.bos_id(), self.tok.piece_to_id(kind)] + ids[:40] + [self.answer]
 
 
 def schedule(optimizer, steps, rates):
@@ -182,18 +191,20 @@ def reverse_dictionary(c, path, net, tok, log):
     torch.save(net.state_dict(), path)
 
 
-def fit(c, p, net, tok, labels, examples, trainable, rates, log, name):
+def fit(c, p, net, tok, labels, source, trainable, rates, log, name):
     """Trains the given groups of parameters to answer with the label's code."""
     order, prompts = {label: i for i, label in enumerate(labels)}, Prompts(tok)
     rows = torch.tensor([tok.piece_to_id(code) for code in codes(labels)])
+    sentencepiece.set_random_generator_seed(c["seed"])
     optimizer = torch.optim.AdamW([{"params": group} for group in trainable], betas=(0.9, 0.98), weight_decay=0.01)
     rate = schedule(optimizer, p["steps"], rates)
 
     def draw():
-        kind, text, label = examples.draw()
-        return prompts(kind, text), order[label]
+        kind, text, label = source.draw()
+        dropped = c["dropout"]["merges"] if source.random.random() < c["dropout"]["share"] else 0.0
+        return prompts(kind, text, dropped), order[label]
 
-    batches = bucketed(draw, lambda item: len(item[0]), p["batch"], examples.random)
+    batches = bucketed(draw, lambda item: len(item[0]), p["batch"], source.random)
     for i in range(p["steps"]):
         rate(i)
         batch = next(batches)
@@ -203,11 +214,11 @@ def fit(c, p, net, tok, labels, examples, trainable, rates, log, name):
         log(name, i, p["steps"], loss)
 
 
-def base(c, net, tok, labels, phrases, log):
+def base(c, net, tok, labels, data, log):
     """Gives the codes their rows, the mean of their phrases' vectors, and trains rows and blocks a little."""
     with torch.no_grad():
         for code, label in zip(codes(labels), labels):
-            vectors = [net.token_embd[tok.encode(phrase)].mean(0) for phrase, own in phrases if own == label]
+            vectors = [net.token_embd[tok.encode(phrase)].mean(0) for phrase, own in data.phrases if own == label]
             net.token_embd[tok.piece_to_id(code)] = F.normalize(torch.stack(vectors).mean(0), dim=0)
     first, last = (tok.piece_to_id(codes(labels)[i]) for i in (0, -1))
     keep = net.token_embd.detach().clone()
@@ -219,7 +230,7 @@ def base(c, net, tok, labels, phrases, log):
 
     hook = net.token_embd.register_hook(only_codes)
     body = [q for name, q in net.named_parameters() if name != "token_embd"]
-    fit(c, c["base"], net, tok, labels, mapping.Examples(phrases, c["seed"] + 1), [body, [net.token_embd]],
+    fit(c, c["base"], net, tok, labels, examples.Examples(data, labels, c["seed"] + 1, c["mix"]), [body, [net.token_embd]],
         [c["base"]["rate"], c["base"]["code_rate"]], log, "base")
     hook.remove()
     with torch.no_grad():  # weight decay has touched the other rows
@@ -228,7 +239,7 @@ def base(c, net, tok, labels, phrases, log):
     round_to_half(net)
 
 
-def adapter(c, net, tok, labels, phrases, log):
+def adapter(c, net, tok, labels, data, log):
     """Trains the low-rank matrices alone."""
     p = c["adapter"]
     torch.manual_seed(c["seed"] + 2)
@@ -237,7 +248,7 @@ def adapter(c, net, tok, labels, phrases, log):
     for _, linear in net.linears():
         linear.adapt(p["rank"], p["alpha"])
         matrices += [linear.a, linear.b]
-    fit(c, p, net, tok, labels, mapping.Examples(phrases, c["seed"] + 3), [matrices], [p["rate"]], log, "adapter")
+    fit(c, p, net, tok, labels, examples.Examples(data, labels, c["seed"] + 3, c["mix"]), [matrices], [p["rate"]], log, "adapter")
     round_to_half(net)
 
 
