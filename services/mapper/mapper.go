@@ -78,7 +78,7 @@ func New(model Model, taxonomy *Taxonomy, tables Tables, o Options, reg promethe
 }
 
 // findingsAtOnce bounds how much of the model's queue one request can take.
-const findingsAtOnce = 16
+const findingsAtOnce = 8
 
 // Map answers a request. With modelOnly, no table is asked. Errors are *api.Error or of ctx.
 func (s *Service) Map(ctx context.Context, req api.MapRequest, modelOnly bool) (*api.Mapping, error) {
