@@ -48,15 +48,15 @@ test: tools ## all tests: pure Go, then with llama.cpp and the shipped checkpoin
 .PHONY: train-smoke
 train-smoke:
 	@deploy/packages.sh $(TRAIN_PACKAGES)
-	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; export LLAMA_CPP_SRC=$$(llama/build.sh source) $(TRAIN_ENV); \
+	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; export LLAMA_CPP_SRC=$$(llama/build.sh source) LLAMA_LIB_DIR=$$(llama/build.sh) $(TRAIN_ENV); \
 	/usr/bin/python3 checkpoints/train/normalize_test.py; \
 	$(TRAIN) --config checkpoints/train/smoke.yaml --out "$$out" --work "$$out" | grep -v '^miss'; \
 	test -s "$$out/base-f16.gguf" -a -s "$$out/mapper-lora-f16.gguf" -a -s "$$out/manifest.yaml"
 
 .PHONY: checkpoint
-checkpoint: tools ## train checkpoints/mapper-tiny again from nothing (about 15 minutes on one core)
+checkpoint: tools ## train checkpoints/mapper-tiny again from nothing (about 20 minutes on one core)
 	@deploy/packages.sh $(TRAIN_PACKAGES)
-	@rm -rf .run/train; export LLAMA_CPP_SRC=$$(llama/build.sh source) $(TRAIN_ENV); \
+	@rm -rf .run/train; export LLAMA_CPP_SRC=$$(llama/build.sh source) LLAMA_LIB_DIR=$$(llama/build.sh) $(TRAIN_ENV); \
 	$(TRAIN) --config checkpoints/train/mapper-tiny.yaml --out checkpoints/mapper-tiny --work .run/train
 
 .PHONY: check
