@@ -55,7 +55,7 @@ func (w *work) decode(lanes, threads int, each time.Duration) (float64, error) {
 func (w *work) loop(model *llama.Model, adapter *llama.Adapter, threads, next int, each time.Duration) (done int, err error) {
 	const rows, sequences = 63, 17
 	runtime.LockOSThread()
-	x, err := model.NewContext(llama.ContextOptions{Cells: 1024, Batch: rows, Outputs: sequences, Sequences: sequences, Threads: threads})
+	x, err := model.NewContext(llama.ContextOptions{Cells: 1024, Batch: rows, Outputs: sequences, Sequences: sequences, Threads: threads, FullHead: true})
 	if err != nil {
 		return 0, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -91,6 +92,7 @@ func freePort() (int, error) {
 
 // measureMapper returns the mapper's requests per second at 8 clients.
 func measureMapper(w *work, binary string, bare float64, each, overload time.Duration) (ours8 float64, err error) {
+	runtime.GOMAXPROCS(1) // from here on this process is a client; a second thread would only spin on the server's cores
 	port, err := freePort()
 	if err != nil {
 		return 0, err

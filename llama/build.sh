@@ -73,7 +73,7 @@ build() {
 	[ -e "$mark" ] && return
 	say "building $targets in $dir (minutes, once)"
 	# shellcheck disable=SC2086 # flags are words
-	cmake -S "$src" -B "$dir" -G Ninja $flags "$@" >"$out.cmake.log" 2>&1 || { tail -n 20 "$out.cmake.log" >&2; fail "cmake failed"; }
+	cmake -S "$src" -B "$dir" -G Ninja -DCMAKE_C_FLAGS=-w -DCMAKE_CXX_FLAGS=-w $flags "$@" >"$out.cmake.log" 2>&1 || { tail -n 20 "$out.cmake.log" >&2; fail "cmake failed"; }
 	# shellcheck disable=SC2086 # targets are words
 	NINJA_STATUS='llama.cpp: [%f/%t %es] ' ninja -C "$dir" $targets 9>&- >&2 || fail "the build failed"
 	touch "$mark"

@@ -172,6 +172,38 @@ func TestPrefixShareEqualsNoShare(t *testing.T) {
 	}
 }
 
+// The candidates' own rows of the head give what llama.cpp's whole head gives, but for its rounding of the
+// hidden state to 16 bits. With an adapter too, and again after it was switched.
+func TestHead(t *testing.T) {
+	m := load(t)
+	a, err := m.LoadAdapter(adapterPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { mustClose(t, a) })
+	full := testOptions
+	full.FullHead = true
+	ours, theirs := newContext(t, m, testOptions), newContext(t, m, full)
+	text := tokens(t, m, "private key in source code")
+	for _, adapter := range []*Adapter{nil, a, nil} {
+		var logits [2][]float32
+		for i, x := range []*Context{ours, theirs} {
+			if err := x.SetAdapter(adapter, 2); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // the first decode computes all, the second stops before the head
+				if err := x.Decode(&Batch{Trim: []Seq{0}}); err != nil {
+					t.Fatal(err)
+				}
+				logits[i] = slices.Clone(run(t, x, text, 0, 0))
+			}
+		}
+		if d := distance(logits[0], logits[1]); d == 0 || d > 5e-3 {
+			t.Errorf("logits differ by %g; 0 would mean that the head was computed twice the same way", d)
+		}
+	}
+}
+
 func TestAdapter(t *testing.T) {
 	m := load(t)
 	a, err := m.LoadAdapter(adapterPath)

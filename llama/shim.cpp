@@ -14,6 +14,7 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <unordered_map>
 #include <vector>
 
 extern "C" void lmGoLog(int32_t level, char *line); // log.go
@@ -32,6 +33,7 @@ extern "C" void lmGoLog(int32_t level, char *line); // log.go
 	F(llama_attach_threadpool) F(llama_detach_threadpool) F(llama_memory_seq_rm)                       \
 	F(llama_memory_seq_cp) F(llama_decode) F(llama_synchronize) F(llama_get_logits_ith)                \
 	F(ggml_threadpool_params_default) F(ggml_threadpool_new) F(ggml_threadpool_free)                   \
+	F(ggml_backend_tensor_get) F(ggml_backend_buffer_get_usage) F(ggml_get_type_traits) F(ggml_nbytes) \
 	F(ggml_backend_load) F(ggml_backend_dev_count) F(ggml_backend_dev_get) F(ggml_backend_dev_name)    \
 	F(ggml_backend_dev_description) F(ggml_backend_dev_memory)
 
@@ -85,12 +87,74 @@ llama_model *model_of(const lm_model *m) { return reinterpret_cast<llama_model *
 llama_adapter_lora *adapter_of(lm_adapter *a) { return reinterpret_cast<llama_adapter_lora *>(a); }
 ggml_threadpool *pool_of(lm_pool *p) { return reinterpret_cast<ggml_threadpool *>(p); }
 
+// Head replaces a model's last layer, the product of the hidden state with a row for each token of the vocabulary,
+// by the rows that are asked for. Where the graph ends in that product alone, the first decode notes its two
+// factors, and later ones stop before it. Where it does not (a LoRA on the head, a scaled or capped head), or the
+// factors are copies on another device, everything is computed as ever.
+struct Head {
+	const ggml_tensor *weight = nullptr;
+	std::string input;          // the hidden state's name in the graph
+	std::vector<float> hidden;  // of the output rows
+	size_t filled = 0;          // floats of hidden, in this decode
+	std::unordered_map<int32_t, std::vector<float>> rows; // of weight, by token
+
+	static bool on_node(ggml_tensor *t, bool ask, void *user) { return static_cast<Head *>(user)->node(t, ask); }
+
+	// node is asked before each node whether it wants its result, and if so called again with it. Returning
+	// false then stops the computation.
+	bool node(ggml_tensor *t, bool ask) {
+		if (!ask) {
+			const ggml_tensor *h = input == t->name ? t : t->src[1];
+			size_t bytes = api.ggml_nbytes(h);
+			if (h->type != GGML_TYPE_F32 || bytes > hidden.size() * sizeof(float)) return true;
+			api.ggml_backend_tensor_get(h, hidden.data(), 0, bytes);
+			filled = bytes / sizeof(float);
+			return false;
+		}
+		if (weight) return input == t->name;
+		if (strcmp(t->name, "result_output") == 0 && t->op == GGML_OP_MUL_MAT && t->src[0]->buffer &&
+			api.ggml_backend_buffer_get_usage(t->src[0]->buffer) == GGML_BACKEND_BUFFER_USAGE_WEIGHTS &&
+			t->src[1]->op != GGML_OP_NONE && t->src[1]->ne[0] == t->src[0]->ne[0]) {
+			input.assign(t->src[1]->name); // at most GGML_MAX_NAME, which was reserved
+			weight = t->src[0];
+			return true;
+		}
+		return false;
+	}
+
+	const std::vector<float> &row(int32_t token) {
+		std::vector<float> &r = rows[token];
+		if (r.empty()) {
+			std::vector<char> raw(weight->nb[1]);
+			api.ggml_backend_tensor_get(weight, raw.data(), token * weight->nb[1], raw.size());
+			r.resize(weight->ne[0]);
+			auto convert = api.ggml_get_type_traits(weight->type)->to_float;
+			if (convert) convert(raw.data(), r.data(), r.size());
+			else memcpy(r.data(), raw.data(), raw.size()); // f32
+		}
+		return r;
+	}
+
+	float logit(size_t out, int32_t token) {
+		const std::vector<float> &r = row(token);
+		const float *h = &hidden[out * r.size()];
+		float lanes[16] = {0}, sum = 0; // a fixed order, and one that a compiler can vectorise
+		size_t i = 0;
+		for (; i + 16 <= r.size(); i += 16)
+			for (size_t j = 0; j < 16; j++) lanes[j] += h[i + j] * r[i + j];
+		for (; i < r.size(); i++) sum += h[i] * r[i];
+		for (float lane : lanes) sum += lane;
+		return sum;
+	}
+};
+
 } // namespace
 
 struct lm_context {
 	llama_context *llama = nullptr;
 	llama_memory_t memory = nullptr;
 	std::atomic<int32_t> abort{0};
+	Head head;
 	std::vector<llama_seq_id *> seq; // llama_batch wants a list of sequences for each row; ours have one entry
 	std::vector<int32_t> one;
 
@@ -240,6 +304,12 @@ lm_context *lm_context_new(lm_model *m, lm_pool *pool, const lm_context_options 
 		p.no_perf = true;
 		p.abort_callback = aborted;
 		p.abort_callback_data = &c->abort;
+		if (!o->full_head) {
+			p.cb_eval = Head::on_node;
+			p.cb_eval_user_data = &c->head;
+			c->head.hidden.resize(static_cast<size_t>(o->outputs) * api.llama_model_n_embd(model_of(m)));
+			c->head.input.reserve(GGML_MAX_NAME);
+		}
 		c->llama = api.llama_init_from_model(model_of(m), p);
 		if (!c->llama) throw failure("llama.cpp could not make a context");
 		c->memory = api.llama_get_memory(c->llama);
@@ -257,6 +327,7 @@ int lm_set_adapter(lm_context *c, lm_adapter *adapter, float scale, char *err) {
 		llama_adapter_lora *a = adapter_of(adapter);
 		if (api.llama_set_adapters_lora(c->llama, &a, a ? 1 : 0, &scale) != 0)
 			throw std::runtime_error("llama.cpp refused the adapter");
+		c->head.weight = nullptr; // the graph may end in something else now
 		return 0;
 	});
 }
@@ -286,14 +357,15 @@ int32_t lm_decode(lm_context *c, const int32_t *trim, int32_t trims, int32_t kee
 		batch.n_seq_id = c->one.data();
 		batch.seq_id = c->seq.data();
 		batch.logits = const_cast<int8_t *>(output);
+		c->head.filled = 0;
 		int32_t code = api.llama_decode(c->llama, batch);
 		if (code != 0) return code;
 		api.llama_synchronize(c->llama);
 		for (int32_t row = 0, out = 0, k = 0; row < rows; row++) {
 			if (!output[row]) continue;
-			const float *all = api.llama_get_logits_ith(c->llama, row);
-			if (!all) throw std::runtime_error("llama.cpp kept no logits for a row that asked for them");
-			for (; k < end[out]; k++) logits[k] = all[candidate[k]];
+			const float *all = c->head.filled ? nullptr : api.llama_get_logits_ith(c->llama, row);
+			if (!c->head.filled && !all) throw std::runtime_error("llama.cpp kept no logits for a row that asked for them");
+			for (; k < end[out]; k++) logits[k] = all ? all[candidate[k]] : c->head.logit(out, candidate[k]);
 			out++;
 		}
 		return 0;

@@ -31,7 +31,7 @@ typedef struct {
 
 typedef struct {
 	uint32_t cells, batch, outputs, sequences;
-	int32_t threads;
+	int32_t threads, full_head;
 } lm_context_options;
 
 // lm_open loads libllama.so from dir and checks its version; NULL dir means the one baked in at build time.

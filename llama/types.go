@@ -66,6 +66,7 @@ type ContextOptions struct {
 	Threads   int    // threads of the own pool, the caller's included
 	Poll      uint32 // 0 sleeps between steps, 100 spins; ignored for one thread
 	Nice      int    // added to the niceness of the pool's own threads, 0 to 19
+	FullHead  bool   // compute the logits of the whole vocabulary, not just of the candidates; to compare with
 }
 
 func (o ContextOptions) validate() error {
