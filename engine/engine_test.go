@@ -31,7 +31,7 @@ var (
 
 func testOptions() Options {
 	o := Default()
-	o.Queue, o.Slots, o.Rows, o.Prompt, o.Nice = 8, 4, 32, 16, 0
+	o.Queue, o.Slots, o.Rows, o.Prompt = 8, 4, 32, 16
 	return o
 }
 

@@ -58,10 +58,8 @@ func (l *lane) warm(prefix []llama.Token) error {
 
 // run is the loop. It ends when the queue is closed and everything taken from it has a result.
 func (l *lane) run() {
-	runtime.LockOSThread() // never unlocked: the thread's niceness must not outlive the lane
-	if l.opts.Nice > 0 {
-		_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), l.opts.Nice) // without it the lane is only less polite
-	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	for l.admit() {
 		l.drop()
 		if len(l.running) == 0 {

@@ -15,7 +15,6 @@ type Options struct {
 	Rows   int           // rows of one decode
 	Prompt int           // tokens a prompt may have, without the prefix
 	Step   time.Duration // what one decode may take when several requests share it
-	Nice   int           // niceness of the lanes' threads, so that a saturated engine leaves the callers some CPU
 
 	// Noise is how far a logit may move with the shape of the batch. llama.cpp's CPU attention changes its
 	// algorithm at 64 rows; below, and with pad, no difference at all was seen with the shipped checkpoint.
@@ -24,7 +23,7 @@ type Options struct {
 
 // Default returns options for small models on a CPU.
 func Default() Options {
-	return Options{Queue: 256, Slots: 16, Rows: 63, Prompt: 48, Step: 20 * time.Millisecond, Nice: 5, Noise: 2e-5}
+	return Options{Queue: 256, Slots: 16, Rows: 63, Prompt: 48, Step: 20 * time.Millisecond, Noise: 2e-6}
 }
 
 // Validate reports every mistake at once.
@@ -40,7 +39,6 @@ func (o Options) Validate() error {
 	check(o.Rows > o.Slots && o.Rows <= 1<<14, "rows is %d, outside %d (slots + 1) to 16384", o.Rows, o.Slots+1)
 	check(o.Prompt >= 1 && o.Prompt <= 1<<16, "prompt is %d tokens, outside 1 to 65536", o.Prompt)
 	check(o.Step >= time.Millisecond && o.Step <= time.Minute, "step is %s, outside 1ms to 1m", o.Step)
-	check(o.Nice >= 0 && o.Nice <= 19, "nice is %d, outside 0 to 19", o.Nice)
 	check(o.Noise >= 0 && o.Noise <= 1, "noise is %g, outside 0 to 1", o.Noise)
 	return errors.Join(errs...)
 }
@@ -53,6 +51,6 @@ func (o Options) Context(t Task, threads int) llama.ContextOptions {
 	}
 	return llama.ContextOptions{
 		Cells: len(t.Prefix) + o.Slots*(o.Prompt+longest), Batch: o.Rows, Outputs: o.Slots + 1, Sequences: o.Slots + 1,
-		Threads: threads, Nice: o.Nice,
+		Threads: threads,
 	}
 }

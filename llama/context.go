@@ -8,9 +8,7 @@ import "C"
 import (
 	"fmt"
 	"math"
-	"runtime"
 	"sync"
-	"syscall"
 	"unsafe"
 )
 
@@ -35,15 +33,15 @@ func (m *Model) NewContext(o ContextOptions) (*Context, error) {
 	if m.c == nil {
 		return nil, fmt.Errorf("new context: model %w", ErrClosed)
 	}
-	pool, err := newPool(o)
-	if err != nil {
-		return nil, fmt.Errorf("new context: %w", err)
+	var why reason
+	pool := C.lm_pool_new(C.int32_t(o.Threads), C.uint32_t(o.Poll), why.ptr())
+	if pool == nil {
+		return nil, fmt.Errorf("new context: %w", why.err())
 	}
 	co := C.lm_context_options{
 		cells: C.uint32_t(o.Cells), batch: C.uint32_t(o.Batch), outputs: C.uint32_t(o.Outputs),
 		sequences: C.uint32_t(o.Sequences), threads: C.int32_t(o.Threads), full_head: C.int32_t(flag(o.FullHead)),
 	}
-	var why reason
 	c := C.lm_context_new(m.c, pool, &co, why.ptr())
 	if c == nil {
 		C.lm_pool_free(pool)
@@ -51,27 +49,6 @@ func (m *Model) NewContext(o ContextOptions) (*Context, error) {
 	}
 	m.uses++
 	return &Context{model: m, opts: o, pool: pool, c: c}, nil
-}
-
-// newPool starts the pool's threads. They inherit the niceness of the thread that starts them, so that is a
-// thread made for it, which ends with its goroutine because it is never unlocked.
-func newPool(o ContextOptions) (pool *C.lm_pool, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		if o.Nice > 0 {
-			if err = syscall.Setpriority(syscall.PRIO_PROCESS, syscall.Gettid(), o.Nice); err != nil {
-				return
-			}
-		}
-		var why reason
-		if pool = C.lm_pool_new(C.int32_t(o.Threads), C.uint32_t(o.Poll), why.ptr()); pool == nil {
-			err = why.err()
-		}
-	}()
-	<-done
-	return pool, err
 }
 
 // Close frees the context, its cache and its threads.

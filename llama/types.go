@@ -65,7 +65,6 @@ type ContextOptions struct {
 	Sequences int    // independent sequences
 	Threads   int    // threads of the own pool, the caller's included
 	Poll      uint32 // 0 sleeps between steps, 100 spins; ignored for one thread
-	Nice      int    // added to the niceness of the pool's own threads, 0 to 19
 	FullHead  bool   // compute the logits of the whole vocabulary, not just of the candidates; to compare with
 }
 
@@ -83,7 +82,6 @@ func (o ContextOptions) validate() error {
 		check("Outputs", o.Outputs, o.Sequences, o.Batch), // llama.cpp reserves one for each sequence
 		check("Threads", o.Threads, 1, 512),               // GGML_MAX_N_THREADS
 		check("Poll", int(o.Poll), 0, 100),
-		check("Nice", o.Nice, 0, 19),
 	)
 }
 

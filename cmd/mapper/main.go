@@ -112,7 +112,7 @@ func loadModel(c config.Config, log *slog.Logger, taxonomy *mapper.Taxonomy, reg
 	o := engine.Default()
 	o.Queue, o.Slots, o.Step = c.Engine.Queue, c.Engine.Slots, ms(c.Engine.StepMS)
 	return mapper.NewLocal(ckpt, taxonomy, mapper.LocalOptions{
-		Engine: o, Lanes: c.Engine.Lanes, Threads: c.Engine.Threads, Cores: runtime.GOMAXPROCS(0), GPULayers: c.Engine.GPULayers,
+		Engine: o, Lanes: c.Engine.Lanes, Threads: c.Engine.Threads, Cores: min(runtime.GOMAXPROCS(0), runtime.NumCPU()), GPULayers: c.Engine.GPULayers,
 	}, reg)
 }
 

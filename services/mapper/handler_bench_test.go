@@ -1,0 +1,43 @@
+package mapper
+
+import (
+	"io"
+	"log/slog"
+	"strconv"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
+	"github.com/llama-mapper/llama-mapper/config"
+	"github.com/llama-mapper/llama-mapper/services/web"
+)
+
+// What a request costs apart from the network and the model: an answer, and a refusal.
+func BenchmarkHandler(b *testing.B) {
+	taxonomy, err := ParseTaxonomy(config.Taxonomy())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for finding, want := range map[string]int{"answered": fasthttp.StatusOK, "refused": fasthttp.StatusTooManyRequests} {
+		b.Run(finding, func(b *testing.B) {
+			reg := prometheus.NewRegistry()
+			router := web.New("mapper", slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn})), reg)
+			New(scripted{"refused": ErrOverloaded}, taxonomy, nil, DefaultOptions(), reg).Register(router)
+			var req fasthttp.Request
+			req.SetRequestURI("http://h/api/v1/map")
+			req.Header.SetMethod(fasthttp.MethodPost)
+			req.SetBodyString(body("my-guard", strconv.Quote(finding)))
+			var rc fasthttp.RequestCtx
+			rc.Init(&req, nil, nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				rc.Response.Reset()
+				router.ServeHTTP(&rc)
+				if rc.Response.StatusCode() != want {
+					b.Fatal(rc.Response.StatusCode())
+				}
+			}
+		})
+	}
+}
