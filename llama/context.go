@@ -40,7 +40,7 @@ func (m *Model) NewContext(o ContextOptions) (*Context, error) {
 	}
 	co := C.lm_context_options{
 		cells: C.uint32_t(o.Cells), batch: C.uint32_t(o.Batch), outputs: C.uint32_t(o.Outputs),
-		sequences: C.uint32_t(o.Sequences), threads: C.int32_t(o.Threads), full_head: C.int32_t(flag(o.FullHead)),
+		sequences: C.uint32_t(o.Sequences), threads: C.int32_t(o.Threads), full_head: flag(o.FullHead),
 	}
 	c := C.lm_context_new(m.c, pool, &co, why.ptr())
 	if c == nil {
