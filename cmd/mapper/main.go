@@ -32,40 +32,56 @@ import (
 func main() {
 	path := flag.String("config", "config/development.yaml", "settings file; see config/config.go")
 	flag.Parse()
-	c, err := config.Load(*path)
-	if err == nil {
-		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-		err = run(ctx, c)
-		stop()
-	}
-	if err != nil {
+	if err := run(*path); err != nil {
 		fmt.Fprintln(os.Stderr, "mapper:", err)
 		os.Exit(1)
 	}
 }
 
-// run builds upwards, serves, and closes downwards.
-func run(ctx context.Context, c config.Config) error {
+func run(path string) error {
+	c, err := config.Load(path)
+	if err != nil {
+		return err
+	}
+	s, err := start(c) // a signal before it returns ends the process at once: there is nothing to drain
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	return s.serve(ctx)
+}
+
+// server is everything that runs, built upwards.
+type server struct {
+	http   config.HTTP
+	log    *slog.Logger
+	ln     net.Listener
+	model  *mapper.Local
+	router *web.Router
+}
+
+// start takes the port, loads the model and wires the routes.
+func start(c config.Config) (_ *server, err error) {
 	log := newLogger(c)
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
 	taxonomy, err := mapper.ParseTaxonomy(config.Taxonomy())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	tables, err := mapper.ParseTables(config.Detectors(), taxonomy)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// The port is taken first: a second start must fail before it loads a model.
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(c.HTTP.Host, strconv.Itoa(c.HTTP.MapperPort)))
+	ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(c.HTTP.Host, strconv.Itoa(c.HTTP.MapperPort)))
 	if err != nil {
-		return fmt.Errorf("%w; set http.mapper_port if something else has it", err)
+		return nil, fmt.Errorf("%w; set http.mapper_port if something else has it", err)
 	}
-	defer ln.Close()
 	model, err := loadModel(c, log, taxonomy, reg)
 	if err != nil {
-		return err
+		return nil, errors.Join(err, ln.Close())
 	}
 	service := mapper.New(model, taxonomy, tables, mapper.Options{
 		Threshold: c.Mapping.Threshold, Thresholds: c.Mapping.Thresholds, Timeout: ms(c.Mapping.TimeoutMS),
@@ -74,14 +90,19 @@ func run(ctx context.Context, c config.Config) error {
 	router.Probes(func() error { return nil }, reg)
 	service.Register(router)
 	log.Info("ready", "address", ln.Addr().String(), "model", model.Version(), "taxonomy", taxonomy.Version)
-	err = router.Serve(ctx, ln, web.Options{
-		ReadTimeout: ms(c.HTTP.ReadTimeout), WriteTimeout: ms(c.HTTP.WriteTimeout), IdleTimeout: ms(c.HTTP.IdleTimeout),
-		DrainTimeout: ms(c.HTTP.DrainTimeout), Connections: c.HTTP.Connections,
+	return &server{http: c.HTTP, log: log, ln: ln, model: model, router: router}, nil
+}
+
+// serve answers until ctx ends, then drains and closes downwards.
+func (s *server) serve(ctx context.Context) error {
+	err := s.router.Serve(ctx, s.ln, web.Options{
+		ReadTimeout: ms(s.http.ReadTimeout), WriteTimeout: ms(s.http.WriteTimeout), IdleTimeout: ms(s.http.IdleTimeout),
+		DrainTimeout: ms(s.http.DrainTimeout), Connections: s.http.Connections,
 	})
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), ms(c.HTTP.DrainTimeout))
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), ms(s.http.DrainTimeout))
 	defer cancel()
-	err = errors.Join(err, model.Close(drain))
-	log.Info("stopped")
+	err = errors.Join(err, s.model.Close(drain))
+	s.log.Info("stopped")
 	return err
 }
 

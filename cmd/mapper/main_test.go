@@ -35,7 +35,11 @@ func TestRun(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	done := make(chan error, 1)
-	go func() { done <- run(ctx, c) }()
+	s, err := start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { done <- s.serve(ctx) }()
 	base := fmt.Sprintf("http://127.0.0.1:%d", port)
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if res, err := http.Get(base + "/ready"); err == nil {
@@ -62,7 +66,7 @@ func TestRun(t *testing.T) {
 	if err := json.Unmarshal(raw, &m); err != nil || m.Source != api.SourceModel || m.Taxonomy[0] != "HARM.CRIME.Weapons" {
 		t.Errorf("%s, %v", raw, err)
 	}
-	if err := run(context.Background(), c); err == nil {
+	if _, err := start(c); err == nil {
 		t.Error("a second one took the same port")
 	}
 	stop()
@@ -85,7 +89,7 @@ func TestRunRefuses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := run(context.Background(), c); err == nil {
+			if _, err := start(c); err == nil {
 				t.Error("it started")
 			}
 		})
