@@ -45,6 +45,11 @@ test: tools ## all tests: pure Go, then with llama.cpp and the shipped checkpoin
 	$(GO) test -tags llama ./llama/ ./services/... ./cmd/...
 	@$(MAKE) --no-print-directory train-smoke
 
+.PHONY: test-gpu
+test-gpu: tools ## a GPU backend as a plug-in, on a software device (fetches it; not part of test)
+	@deploy/packages.sh libvulkan1 mesa-vulkan-drivers
+	@export GGML_VK_VISIBLE_DEVICES=0 LLAMA_TEST_PLUGIN=$$(llama/vulkan.sh .run/vulkan); $(GO) test -count 1 -tags llama -run TestPlugin ./llama
+
 .PHONY: train-smoke
 train-smoke:
 	@deploy/packages.sh $(TRAIN_PACKAGES)
