@@ -54,6 +54,28 @@ func LoadModel(path string, o ModelOptions) (*Model, error) {
 	return m, nil
 }
 
+// Quantize writes the weights of a GGUF file again in one of Quantisations. Open must have succeeded.
+func Quantize(from, to, kind string) error {
+	number, known := quantisations[kind]
+	if !known {
+		return fmt.Errorf("quantize %s: %q is not one of %v", from, kind, Quantisations())
+	}
+	opened.Lock()
+	done := opened.done
+	opened.Unlock()
+	if !done {
+		return fmt.Errorf("quantize %s: %w: Open was not called", from, ErrLibrary)
+	}
+	cfrom, cto := C.CString(from), C.CString(to)
+	defer C.free(unsafe.Pointer(cfrom))
+	defer C.free(unsafe.Pointer(cto))
+	var why reason
+	if C.lm_quantize(cfrom, cto, C.int32_t(number), why.ptr()) == 0 {
+		return fmt.Errorf("quantize %s: %w", from, why.err())
+	}
+	return nil
+}
+
 // Info describes the model.
 func (m *Model) Info() ModelInfo { return m.info }
 

@@ -24,6 +24,7 @@ extern "C" void lmGoLog(int32_t level, char *line); // log.go
 #define LM_API(F)                                                                                      \
 	F(llama_version) F(llama_log_set) F(llama_backend_init)                                            \
 	F(llama_model_default_params) F(llama_model_load_from_file) F(llama_model_free)                    \
+	F(llama_model_quantize_default_params) F(llama_model_quantize)                                     \
 	F(llama_model_get_vocab) F(llama_model_n_params) F(llama_model_size) F(llama_model_n_ctx_train)    \
 	F(llama_model_n_layer) F(llama_model_n_embd) F(llama_model_n_head) F(llama_model_n_head_kv)        \
 	F(llama_model_desc) F(llama_vocab_n_tokens) F(llama_vocab_bos) F(llama_vocab_eos)                  \
@@ -253,6 +254,15 @@ void lm_model_info_get(const lm_model *model, lm_model_info *out) {
 	out->heads = api.llama_model_n_head(m);
 	out->heads_kv = api.llama_model_n_head_kv(m);
 	api.llama_model_desc(m, out->description, sizeof out->description);
+}
+
+int lm_quantize(const char *from, const char *to, int32_t type, char *err) {
+	return guard(err, 0, [&] {
+		llama_model_quantize_params p = api.llama_model_quantize_default_params();
+		p.ftype = static_cast<llama_ftype>(type);
+		if (api.llama_model_quantize(from, to, &p)) throw failure("llama_model_quantize failed");
+		return 1;
+	});
 }
 
 void lm_model_free(lm_model *m) { api.llama_model_free(model_of(m)); }

@@ -43,6 +43,7 @@ int lm_device_at(int32_t i, lm_device *out, char *err);
 lm_model *lm_model_load(const char *path, int32_t gpu_layers, char *err);
 void lm_model_info_get(const lm_model *, lm_model_info *out);
 void lm_model_free(lm_model *);
+int lm_quantize(const char *from, const char *to, int32_t type, char *err);
 
 // Both return the count, or its negative when the room is too small, or INT32_MIN after an exception.
 int32_t lm_tokenize(const lm_model *, const char *text, int32_t bytes, int32_t *out, int32_t room, int special, char *err);

@@ -30,6 +30,9 @@ func Devices() ([]Device, error) { return nil, ErrNotBuilt }
 // LoadModel returns ErrNotBuilt in this build.
 func LoadModel(string, ModelOptions) (*Model, error) { return nil, ErrNotBuilt }
 
+// Quantize returns ErrNotBuilt in this build.
+func Quantize(from, to, kind string) error { return ErrNotBuilt }
+
 // Info is empty in this build.
 func (*Model) Info() ModelInfo { return ModelInfo{} }
 

@@ -3,6 +3,8 @@ package llama
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // Version is the llama.cpp release this package is compiled for; PIN holds the same.
@@ -179,3 +181,9 @@ func (b *Batch) checkLists(o ContextOptions, vocabulary int) error {
 	b.Logits = b.Logits[:len(b.Candidates)]
 	return nil
 }
+
+// quantisations are llama.cpp's numbers of the ways to store weights that Quantize knows (llama_ftype in llama.h).
+var quantisations = map[string]int32{"q8_0": 7, "q6_k": 18, "q5_k_m": 17, "q4_k_m": 15}
+
+// Quantisations are the names that Quantize knows.
+func Quantisations() []string { return slices.Sorted(maps.Keys(quantisations)) }
