@@ -6,7 +6,8 @@ export PATH := $(PATH):$(shell go env GOPATH 2>/dev/null)/bin
 
 # Debian packages (and the command that shows they are there): for building, and for training on top.
 BUILD_PACKAGES := g++:c++ git:git cmake:cmake ninja-build:ninja openssl:openssl npm:npm curl:curl
-TRAIN_PACKAGES := python3-torch python3-numpy python3-yaml python3-sentencepiece libopenblas0-pthread wordnet-base dict-gcide dict-foldoc
+TRAIN_PACKAGES := python3-torch python3-tqdm python3-numpy python3-yaml python3-sentencepiece libopenblas0-pthread wordnet-base dict-gcide dict-foldoc \
+	$(foreach l,deu fra spa ita por nld,dict-freedict-$(l)-eng dict-freedict-eng-$(l)) mythes-de mythes-fr mythes-es mythes-it mythes-pt-pt
 TRAIN_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1
 TRAIN := nice /usr/bin/python3 checkpoints/train/train.py
 
@@ -33,7 +34,7 @@ llama-server: tools ## build llama-server, llama-bench and llama-batched-bench f
 
 .PHONY: build
 build: tools
-	@$(GO) build -tags llama -o bin/mapper ./cmd/mapper
+	@$(GO) build -tags llama -o bin/ ./cmd/mapper ./cmd/mapperctl
 
 .PHONY: run
 run: build ## start the mapper and print a request to try; Ctrl-C stops it
@@ -54,16 +55,29 @@ test-gpu: tools ## a GPU backend as a plug-in, on a software device (fetches it;
 train-smoke:
 	@deploy/packages.sh $(TRAIN_PACKAGES)
 	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; export LLAMA_CPP_SRC=$$(llama/build.sh source) LLAMA_LIB_DIR=$$(llama/build.sh) $(TRAIN_ENV); \
-	/usr/bin/python3 checkpoints/train/normalize_test.py; \
+	/usr/bin/python3 checkpoints/train/normalize_test.py; /usr/bin/python3 checkpoints/train/lookup_test.py; \
 	$(TRAIN) --config checkpoints/train/smoke.yaml --out "$$out" --work "$$out" >"$$out/log" 2>&1 || { cat "$$out/log"; exit 1; }; \
-	test -s "$$out/base-f16.gguf" -a -s "$$out/mapper-lora-f16.gguf" -a -s "$$out/manifest.yaml"; \
-	echo "ok  	the training pipeline, at toy size"
+	$(GO) build -tags llama -o "$$out/" ./cmd/mapperctl; "$$out/mapperctl" checkpoint verify "$$out" >/dev/null; \
+	checkpoints/train/convert_test.sh "$$out" "$$out"/tokenizer-*.model "$$out/mapperctl"; \
+	echo "ok  	the training pipeline, at toy size, and the way from Hugging Face's layout"
+
+.PHONY: eval
+eval: build ## measure the shipped checkpoint on its development sets; .run/eval.html and .run/eval.json have all of it
+	@mkdir -p .run; bin/mapperctl checkpoint eval checkpoints/mapper-tiny --html .run/eval.html --json .run/eval.json
 
 .PHONY: checkpoint
-checkpoint: tools ## train checkpoints/mapper-tiny again from nothing (about 20 minutes on one core)
+checkpoint: tools ## train checkpoints/mapper-tiny again (about an hour on one core); goes on where it was stopped
 	@deploy/packages.sh $(TRAIN_PACKAGES)
-	@rm -rf .run/train; export LLAMA_CPP_SRC=$$(llama/build.sh source) LLAMA_LIB_DIR=$$(llama/build.sh) $(TRAIN_ENV); \
+	@export LLAMA_CPP_SRC=$$(llama/build.sh source) LLAMA_LIB_DIR=$$(llama/build.sh) $(TRAIN_ENV); \
 	$(TRAIN) --config checkpoints/train/mapper-tiny.yaml --out checkpoints/mapper-tiny --work .run/train
+
+.PHONY: seeds
+seeds: ## train two more seeds of the mapping, and all weights in place of the adapter, and compare (an hour and a half)
+	@export LLAMA_CPP_SRC=$$(llama/build.sh source) $(TRAIN_ENV); \
+	for n in 2 3; do $(TRAIN) --config checkpoints/train/mapper-tiny.yaml --seed $$n --out .run/seed-$$n --work .run/train; done; \
+	$(TRAIN) --config checkpoints/train/mapper-tiny.yaml --full 0.0008 --out .run/full --work .run/train; \
+	/usr/bin/python3 checkpoints/train/seeds.py .run/train/figures.json .run/seed-*/figures.json; \
+	echo "all weights tuned:"; /usr/bin/python3 checkpoints/train/seeds.py .run/full/figures.json
 
 .PHONY: check
 check: tools ## lint, vet, format, race tests, tidy, a short fuzz of every parser

@@ -57,6 +57,7 @@ type Finding struct {
 	Score      *float64    `json:"score,omitempty"` // how strongly the detector said it, 0 to 1; absent if it only named it
 	Scale      string      `json:"scale,omitempty"` // what the score was made from
 	Candidates []Candidate `json:"candidates,omitempty"`
+	Model      string      `json:"model,omitempty"` // the checkpoint that was asked, if one was
 }
 
 // Provenance says where an answer comes from.
@@ -73,7 +74,7 @@ type Provenance struct {
 type VersionInfo struct {
 	Taxonomy   string `json:"taxonomy"`
 	Frameworks string `json:"frameworks"`      // "none" until frameworks are loaded
-	Model      string `json:"model"`           // checkpoint name and version
+	Model      string `json:"model"`           // the checkpoint that was asked, or would be; several, if a canary took a part
 	Table      string `json:"table,omitempty"` // detector table and version, if one was used
 }
 

@@ -53,17 +53,24 @@ func (s *server) stop() error {
 	return err
 }
 
-// metric reads one sample from /metrics.
-func (s *server) metric(name string) (float64, error) {
+// metric adds up the samples of a name on /metrics that have the given label, if any.
+func (s *server) metric(name, label string) (float64, error) {
 	_, body, err := fasthttp.GetTimeout(nil, "http://"+s.address+"/metrics", 5*time.Second)
 	if err != nil {
 		return 0, err
 	}
-	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindSubmatch(body)
-	if m == nil {
-		return 0, nil // a counter that never counted
+	sum := 0.0 // of a counter that never counted there is no sample
+	for _, m := range regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(name)+`(\{.*\})? (\S+)$`).FindAllSubmatch(body, -1) {
+		if !strings.Contains(string(m[1]), label) {
+			continue
+		}
+		v, err := strconv.ParseFloat(string(m[2]), 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += v
 	}
-	return strconv.ParseFloat(string(m[1]), 64)
+	return sum, nil
 }
 
 // resident is the child's memory in bytes.
@@ -134,7 +141,7 @@ func measureMapper(w *work, binary string, bare float64, each, overload time.Dur
 	}
 	fmt.Printf("  goodput at p95 < %d ms: %.0f/s = %.0f %% of the bare loop\n", limit.Milliseconds(), best.good, 100*best.good/bare)
 	r := t.open(3*best.good, overload)
-	expired, err := s.metric(`llm_requests_total{result="expired"}`)
+	expired, err := s.metric("llm_requests_total", `result="expired"`)
 	if err != nil {
 		return 0, err
 	}
@@ -154,8 +161,8 @@ func measureMapper(w *work, binary string, bare float64, each, overload time.Dur
 // share runs a measurement and returns how much of the server's CPU time went into llama.cpp meanwhile.
 func (s *server) share(measure func() result) (float64, result, error) {
 	read := func() (in, all float64, err error) {
-		in, err1 := s.metric("llm_decode_cpu_seconds_total")
-		all, err2 := s.metric("process_cpu_seconds_total")
+		in, err1 := s.metric("llm_decode_cpu_seconds_total", "")
+		all, err2 := s.metric("process_cpu_seconds_total", "")
 		return in, all, errors.Join(err1, err2)
 	}
 	in0, all0, err := read()

@@ -41,7 +41,7 @@ func allowed(from, to string) bool {
 		return false
 	}
 	if to == "llama" && strings.HasPrefix(from, "cmd") {
-		return from == "cmd/mapper" // the only command that links the engine
+		return from == "cmd/mapper" || from == "cmd/mapperctl" // to serve, and to measure and check
 	}
 	return layer(from) >= 0 && layer(to) >= layer(from)
 }

@@ -1,4 +1,4 @@
-"""Figures: agreement, calibration, and a lookup to compare with."""
+"""Figures: agreement, calibration, and lookups to compare with."""
 import math
 
 import torch
@@ -23,32 +23,33 @@ def calibration_error(p, right, bins=10):
 
 
 def temperature(logits, right):
-    """The divisor of the logits with the least negative log-likelihood, from a fixed grid."""
-    y = torch.tensor([min(r) for r in right])
-    grid = [0.5 + 0.05 * i for i in range(51)]
-    return round(min(grid, key=lambda t: float(torch.nn.functional.cross_entropy(logits / t, y))), 2)
+    """The divisor of the logits with the least negative log-likelihood of an accepted label, from a fixed grid."""
+    def loss(t):
+        p = (logits / t).softmax(1)
+        return -sum(math.log(max(1e-9, float(p[i, sorted(r)].sum()))) for i, r in enumerate(right))
+    return min((round(0.5 + 0.05 * i, 2) for i in range(51)), key=loss)
 
 
-def calibrate(logits, right):
-    """Fits the temperature on the even rows; the error is of the odd ones. Returns (temperature, error)."""
-    t = temperature(logits[0::2], right[0::2])
-    return t, calibration_error((logits[1::2] / t).softmax(1), right[1::2])
+def covered(p, right, share):
+    """The share of right answers among the given share of the most confident."""
+    confidence, chosen = p.max(1)
+    order = confidence.argsort(descending=True)[: max(1, int(share * len(right)))]
+    return sum(int(chosen[i]) in right[i] for i in order.tolist()) / max(1, len(order))
 
 
-def overlap(phrases, items):
-    """The label of the training phrase that shares the most words, weighted by their rarity; None if none shares any."""
-    count = {}
-    for phrase, _ in phrases:
-        for w in set(phrase.split()):
-            count[w] = count.get(w, 0) + 1
+def mcnemar(a, b):
+    """The two-sided exact probability of so unequal a split where only one of two systems is right (McNemar 1947)."""
+    only_a, only_b = sum(x and not y for x, y in zip(a, b)), sum(y and not x for x, y in zip(a, b))
+    n, k = only_a + only_b, min(only_a, only_b)
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2 ** n)
 
-    def weight(of):
-        return sum(math.log(len(phrases) / count.get(w, 1)) for w in of)
 
-    known = [(set(phrase.split()), label) for phrase, label in phrases]
-    out = []
-    for item in items:
-        own = set(item.split())
-        best = max(known, key=lambda k: weight(own & k[0]) / max(1e-9, weight(own | k[0])))
-        out.append(best[1] if own & best[0] else None)
+def lookups(index, texts):
+    """Returns {name: label numbers} of three lookups; -1 where nothing is shared."""
+    out = {"exact": [], "words": [], "trigrams": []}
+    for text in texts:
+        by_words, by_trigrams = index.nearness(text)
+        out["exact"].append(int(index.labels[index.exact[text]]) if text in index.exact else -1)
+        for name, near in (("words", by_words), ("trigrams", by_trigrams)):
+            out[name].append(int(index.labels[near.argmax()]) if near.max() > 0 else -1)
     return out

@@ -1,6 +1,9 @@
 """Draws varied training examples: (kind of detector, normalised words, label)."""
 import random
 
+import numpy as np
+
+import lookup
 import mapping
 from noise import misspell
 
@@ -37,11 +40,20 @@ NEGATABLE = ("PII", "HARM", "BIAS", "JAILBREAK", "PROMPT", "SECURITY", "OTHER.Ha
 
 
 class Examples:
-    """Draws from plain phrases, from sentences that stay as they are, and from the vendors' tables."""
+    """Draws (kind, words, label, evidence), from plain phrases, sentences and the vendors' tables.
 
-    def __init__(self, data, labels, seed, mix):
-        """data is a mapping.Data; mix the shares of draws, by name."""
-        self.random, self.mix, self.data = random.Random(seed), mix, data
+    The evidence is what the lexicon says when it lacks the phrase that the example was made from, or all phrases with
+    one of its words: so it is as weak and as misleading as it will be for words that nobody has written down. For
+    what was misspelt it is more often whole, because it is mostly known words that are misspelt.
+    """
+
+    def __init__(self, data, labels, seed, c, sentences, glossary, far):
+        """data is a mapping.Data; sentences their share; glossary {language: {English: foreign words}}; far has words
+        that mean nothing to the taxonomy."""
+        self.random, self.c, self.mix, self.data = random.Random(seed), c, c["mix"], data
+        self.share, self.glossary, self.far = sentences, glossary, far
+        self.number = {label: i for i, label in enumerate(labels)}
+        self.index = lookup.Index(data.entries(self.number))
         self.by_label = {label: [] for label in labels}
         for phrase, label in data.phrases:
             self.by_label[label].append(phrase)
@@ -50,14 +62,40 @@ class Examples:
         self.contexts = [(kind, phrase, label) for phrase, of in data.contexts.items() for kind, label in of.items()]
 
     def draw(self):
+        while True:
+            kind, text, label, origin = self.example()
+            if text not in self.data.told:
+                return kind, text, label, self.evidence(text, origin)
+
+    def evidence(self, text, origin):
+        """Searches the lexicon; origin is the phrase to do it without."""
+        r, share = self.random, self.c["evidence"]
+        x = r.random()
+        if x < share["none"]:
+            return []
+        if x < share["none"] + share["whole"] or not origin or origin not in text and r.random() < share["spoilt"]:
+            return self.index.evidence(text)
+        without = [self.index.exact[origin]] if origin in self.index.exact else []
+        if x >= share["none"] + share["whole"] + share["entry"]:
+            rare = [w for w in origin.split() if w in self.index.by_word and len(self.index.by_word[w]) <= 60]
+            if rare:
+                without = np.concatenate([without, self.index.by_word[r.choice(rare)]]).astype(int)
+        return self.index.evidence(text, without)
+
+    def example(self):
+        """Returns (kind, words, label, the entry that it was made from, or None to keep all)."""
         x = self.random.random()
-        for name, of in (("vendor", self.vendor), ("context", self.context), ("sentence", self.sentence), ("negation", self.negation)):
+        if x < self.share:
+            return self.sentence()
+        x = (x - self.share) / (1 - self.share)
+        for name, of in (("vendor", self.vendor), ("context", self.context), ("negation", self.negation),
+                         ("nonsense", self.nonsense), ("translate", self.translated), ("wide", self.dictionary)):
             if x < self.mix[name]:
                 return of()
             x -= self.mix[name]
         phrase, label = self.phrase()
-        phrase = self.dress(phrase, label)
-        return self.kind(phrase, label), self.noise(phrase), label
+        text = self.dress(phrase, label)
+        return self.kind(text, label), self.noise(text), label, phrase
 
     def phrase(self):
         """Every label comes half by its share of phrases, half equally often."""
@@ -66,6 +104,11 @@ class Examples:
             label = r.choice(self.labels)
             return r.choice(self.by_label[label]), label
         return r.choice(self.data.phrases)
+
+    def dictionary(self):
+        """A word of WordNet that stands under a label."""
+        text, label = self.random.choice(self.data.wide)
+        return self.kind(text, label), self.noise(text), label, text
 
     def kind(self, phrase, label):
         """Mostly <any>; else the kind that finds such things, now and then another, which must not matter."""
@@ -88,8 +131,10 @@ class Examples:
             return r.choice(next(of for prefix, of in PARENTS.items() if label.startswith(prefix))) + " " + phrase
         if x < 0.48 and label.startswith("PII"):
             return r.choice(COUNTRIES) + " " + phrase
+        if x < 0.52:
+            return r.choice("abcdefghlmnoprst") + " " + str(r.randrange(1, 30)) + " " + phrase  # S10-style codes
         parts = phrase.split()
-        if x < 0.52 and len(parts) > 3:
+        if x < 0.56 and len(parts) > 3:
             del parts[r.randrange(len(parts))]
         return " ".join(parts)
 
@@ -102,14 +147,20 @@ class Examples:
         return text
 
     def vendor(self):
-        return self.random.choice(self.data.vendors)
+        return *self.random.choice(self.data.vendors), None
 
     def context(self):
-        return self.random.choice(self.contexts)
+        return *self.random.choice(self.contexts), None
 
     def sentence(self):
         text, label = self.random.choice(self.data.sentences)
-        return self.kind(text, label), self.noise(text), label
+        if text and self.random.random() < 0.3:  # in the words of another one
+            phrase = self.random.choice(self.by_label[label])
+            return mapping.DEFAULT, self.noise(self.random.choice(FRAMES).format(phrase)), label, phrase
+        parts = text.split()
+        if len(parts) > 5 and self.random.random() < 0.3:
+            del parts[self.random.randrange(len(parts))]
+        return self.kind(text, label), self.noise(" ".join(parts)), label, text
 
     def negation(self):
         r = self.random
@@ -117,5 +168,34 @@ class Examples:
             phrase, label = self.phrase()
             if label.startswith(NEGATABLE) and phrase.split()[0] not in ("no", "not", "non", "without", "ignore"):
                 text = r.choice(NONE).format(phrase)
-                if text not in self.data.known:
-                    return (mapping.DEFAULT if r.random() < 0.6 else mapping.kind_of_label(label)), text, "OTHER.Safe"
+                if text not in self.index.exact:
+                    return (mapping.DEFAULT if r.random() < 0.6 else mapping.kind_of_label(label)), text, "OTHER.Safe", phrase
+
+    def nonsense(self):
+        return self.random.choice([mapping.DEFAULT] * 3 + self.kinds), nonsense(self.random, self.far), "OTHER.Unknown", None
+
+    def translated(self):
+        """A phrase word by word in another language, where the dictionaries have them all."""
+        r = self.random
+        for _ in range(20):
+            phrase, label = self.phrase()
+            own = self.glossary[r.choice(sorted(self.glossary))]
+            parts = [r.choice(own[w]) for w in phrase.split() if w in own]
+            if parts and len(parts) == len(phrase.split()):
+                if len(parts) == 2 and r.random() < 0.5:
+                    parts.reverse()
+                return mapping.DEFAULT, " ".join(parts), label, phrase
+        return self.vendor()
+
+
+def nonsense(r, far):
+    """Text that says nothing: made-up words, letters, numbers, or words of quite other things."""
+    x = r.random()
+    if x < 0.45:
+        return " ".join(r.choice(far) for _ in range(r.randrange(1, 3)))
+    if x < 0.75:
+        return " ".join("".join(r.choice("bcdfglmnprstvwz") + r.choice(["a", "e", "i", "o", "u", "oo", "ar", "im"])
+                                for _ in range(r.randrange(1, 4))) + r.choice(["", "", "x", "k", "b", "nt"]) for _ in range(r.randrange(1, 4)))
+    if x < 0.9:
+        return "".join(r.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(r.randrange(3, 12)))
+    return r.choice(["label", "class", "type", "code", "item", "result", "value", "x", "id", "cat", "l", "c"]) + " " + str(r.randrange(1000))

@@ -70,8 +70,9 @@ def adapter(path, net, alpha, name):
     w.add_string("adapter.type", "lora")
     w.add_float32("adapter.lora.alpha", float(alpha))
     for tensor, linear in net.linears():
-        w.add_tensor(tensor + ".weight.lora_a", half(linear.a))
-        w.add_tensor(tensor + ".weight.lora_b", half(linear.b))
+        if linear.a is not None:
+            w.add_tensor(tensor + ".weight.lora_a", half(linear.a))
+            w.add_tensor(tensor + ".weight.lora_b", half(linear.b))
     finish(w)
 
 

@@ -3,13 +3,18 @@ import glob
 import hashlib
 import json
 import os
+import random
+import sys
 
 import yaml
 
+import corpus
+import noise
 from normalize import words
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TAXONOMY = os.path.join(HERE, "..", "..", "config", "taxonomy.yaml")
+UNSEEN = os.path.join(HERE, "unseen-detectors.jsonl")  # labels of detectors that training does not know
 VENDORS = os.path.join(HERE, "..", "mapper-tiny", "vendor-2025.09.jsonl")
 
 # The kinds of detector, and the words in a detector's name that tell them; the first match counts.
@@ -57,16 +62,41 @@ def lexicon_files():
     return sorted(glob.glob(os.path.join(HERE, "lexicon", "*.yaml")))
 
 
+def foreign(labels):
+    """Returns the words of the lexicon files whose name is a language's code."""
+    out = set()
+    for path in lexicon_files():
+        if len(os.path.basename(path)) == len("de.yaml"):
+            with open(path, encoding="utf-8") as f:
+                out.update(words(str(p)) for phrases in yaml.safe_load(f).values() for p in phrases)
+    return out
+
+
+def wordnet(labels, most=150):
+    """Yields (words, label) of the nouns under the synsets of wordnet.yaml, at most so many for each label."""
+    with open(os.path.join(HERE, "wordnet.yaml"), encoding="utf-8") as f:
+        roots = {root: label for label, own in yaml.safe_load(f).items() for root in own}
+    of = {label: [] for label in list(labels) + ["none"]}
+    for text, root in corpus.hyponyms(roots).items():
+        of[roots[root]].append(text)
+    del of["none"]
+    for label, own in of.items():
+        yield from ((text, label) for text in sorted(own, key=share)[:most])
+
+
 def files():
     """Everything that the mapping is learnt from, apart from the dictionaries."""
-    return lexicon_files() + [os.path.join(HERE, name) for name in ("contexts.yaml", "sentences.yaml")] + [os.path.normpath(VENDORS)]
+    return lexicon_files() + [os.path.join(HERE, name) for name in ("contexts.yaml", "sentences.yaml", "sentences.xx.yaml", "wordnet.yaml", "words.txt")] + [os.path.normpath(VENDORS)]
+
+
+def rows(path):
+    """Returns [(detector, native label, accepted labels)] of a file of such rows."""
+    with open(path, encoding="utf-8") as f:
+        return [(r["detector"], r["label"], r["accept"]) for r in map(json.loads, f)]
 
 
 def vendors():
-    """Returns [(detector, native label, accepted labels)]."""
-    with open(VENDORS, encoding="utf-8") as f:
-        rows = [json.loads(line) for line in f]
-    return [(r["detector"], r["label"], r["accept"]) for r in rows]
+    return rows(VENDORS)
 
 
 def kind_of_detector(name):
@@ -78,9 +108,9 @@ def kind_of_label(label):
     return next((kind for prefix, kind in KIND_OF.items() if label.startswith(prefix)), DEFAULT)
 
 
-def sentences():
-    """Returns [(words, label)] of sentences.yaml."""
-    with open(os.path.join(HERE, "sentences.yaml"), encoding="utf-8") as f:
+def sentences(name="sentences.yaml"):
+    """Returns [(words, label)] of a file of sentences."""
+    with open(os.path.join(HERE, name), encoding="utf-8") as f:
         return [(words(s), label) for label, own in yaml.safe_load(f).items() for s in own]
 
 
@@ -90,25 +120,120 @@ def contexts():
         return yaml.safe_load(f)
 
 
-def held_out(text, share):
-    """Whether a text is kept from training; it depends on the text alone, so that it stays so as the lexicon grows."""
-    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) < share * 2 ** 32
+def familiar():
+    """Returns the words that the vocabulary and pretraining are to know well: words.txt, which does not change with
+    every phrase that is added to the lexicon, because both take long."""
+    with open(os.path.join(HERE, "words.txt"), encoding="utf-8") as f:
+        return f.read().split()
+
+
+def share(text):
+    """A number from 0 to 1 that depends on the text alone, so that a split stays as it is when the lexicon grows."""
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 2 ** 32
+
+
+def head_words(phrases, elsewhere, held):
+    """Chooses a share of the words that stand for one label, in two to twelve phrases and nowhere else, as unseen ones."""
+    of = {}
+    for phrase, label in phrases:
+        for w in set(phrase.split()):
+            of.setdefault(w, []).append(label)
+    return {w for w, labels in of.items() if telling(w) and w not in elsewhere and 2 <= len(labels) <= 12
+            and max(labels.count(l) for l in labels) >= 0.8 * len(labels) and share("head " + w) < held}
+
+
+def head_words_of(data):
+    """Returns the English words that stand mostly for one label, in what is trained on: the content of words.txt."""
+    of = {}
+    for phrase, label in data.phrases:
+        if phrase not in data.abroad:
+            for w in set(phrase.split()):
+                of.setdefault(w, []).append(label)
+    return sorted(w for w, labels in of.items() if len(w) > 2 and w.isalpha() and max(labels.count(l) for l in labels) >= 0.6 * len(labels))
+
+
+def telling(w):
+    """Whether a word is long enough to say something by itself."""
+    return len(w) > 3 and w.isalpha()
+
+
+def vocabulary(texts):
+    return {w for text in texts for w in text.split()}
 
 
 class Data:
-    """All of it, with a share of phrases and sentences held out."""
+    """All of it, with the development sets apart: held is {name: [(kind, words, accepted labels)]}.
 
-    def __init__(self, labels, share):
+    Held out are some head words with all their phrases, and a share of the other phrases, sentences and foreign
+    phrases. A phrase with a telling word that nothing in training has counts among the unseen head words.
+    """
+
+    def __init__(self, labels, c):
         table = vendors()
         self.known = {words(native): accept[0] for _, native, accept in table}
         self.vendors = [(kind, words(native), accept[0]) for d, native, accept in table for kind in (kind_of_detector(d), DEFAULT)]
-        self.contexts = contexts()
+        self.contexts, abroad = contexts(), foreign(labels)
+        own = sorted(set(self.known.items()) | {(words(x), label) for label, text in labels.items() for x in (label, text)})
+        split = {"unseen head words": [], "unseen phrases": [], "other languages": [], "verdict sentences": []}
+        self.sentences = []
+        for s, l in sentences() + sentences("sentences.xx.yaml"):
+            (split["verdict sentences"] if share(s) < 2 * c["holdout"] else self.sentences).append((s, l))
         every = sorted((p, l) for p, l in lexicon(labels).items() if p not in self.known)
-        self.held = [(p, l) for p, l in every if held_out(p, share) and p not in self.contexts]
-        told = {p for p, _ in self.held}
-        self.phrases = [(p, l) for p, l in every if p not in told] + sorted(self.known.items())
-        self.phrases += [(words(label), label) for label in labels]
-        self.phrases += [(words(text), label) for label, text in labels.items()]
-        self.held_sentences = [(s, l) for s, l in sentences() if held_out(s, share)]
-        self.sentences = [(s, l) for s, l in sentences() if not held_out(s, share)]
+        fixed = vocabulary([t for t, _ in own + self.sentences] + list(self.contexts) + list(abroad))
+        heads = head_words([(p, l) for p, l in every if p not in abroad], fixed, c["heads"])
+        self.phrases, apart = [], []
+        for p, l in every:
+            if p in self.contexts or p not in abroad and not heads.isdisjoint(p.split()):
+                (self.phrases if p in self.contexts else apart).append((p, l))
+            elif share(p) < c["holdout"]:
+                (split["other languages"] if p in abroad else apart).append((p, l))
+            else:
+                self.phrases.append((p, l))
+        self.abroad = abroad
+        self.phrases = sorted(set(self.phrases + own))
+        told = {text for rows in split.values() for text, _ in rows} | {p for p, _ in apart}
+        self.wide = sorted((p, l) for p, l in wordnet(labels) if p not in told and heads.isdisjoint(p.split()))
+        taken = {p for p, _ in self.phrases} | set(self.contexts)
+        self.wide = [(p, l) for p, l in self.wide if p not in taken]
+        seen = vocabulary(p for p, _ in self.phrases + self.sentences + self.wide) | fixed
+        for p, l in apart:
+            new = any(telling(w) and w not in seen for w in p.split())
+            split["unseen head words" if new else "unseen phrases"].append((p, l))
+        self.held = {name: [(DEFAULT, text, [label]) for text, label in rows] for name, rows in split.items()}
+        self.held["misspelt and abbreviated"] = self.misspelt(apart + self.phrases, c["holdout"])
+        self.nonsense = []
+        self.told = {text for rows in self.held.values() for _, text, _ in rows}
         self.sentences.append(("", "OTHER.Unknown"))  # a finding without a letter of a-z
+
+    def nothing(self, far):
+        """Splits words that may mean nothing to the taxonomy into those to train on and a tenth for the development set;
+        what the lexicon or WordNet has under a label is left out."""
+        with open(os.path.join(HERE, "wordnet.yaml"), encoding="utf-8") as f:
+            named = set(corpus.hyponyms([root for own in yaml.safe_load(f).values() for root in own]))
+        named |= vocabulary(p for p, l in self.phrases + self.wide if l != "OTHER.Unknown")
+        named |= {text for rows in self.held.values() for _, text, _ in rows}
+        far = [w for w in far if w not in named and named.isdisjoint(w.split())]
+        return [w for w in far if share("far " + w) > 0.1], [w for w in far if share("far " + w) <= 0.1]
+
+    def fingerprint(self):
+        return hashlib.sha256(json.dumps([self.phrases, self.wide, self.sentences, self.vendors, self.contexts], sort_keys=True).encode()).hexdigest()
+
+    def entries(self, number):
+        """Returns the lexicon that ships: [(words, label number)], in a fixed order."""
+        own = {text: number[label] for text, label in reversed(self.phrases + self.sentences + self.wide) if text}
+        return sorted(own.items())
+
+    def misspelt(self, phrases, held):
+        """Spoils a share of the phrases; none of the results is in the lexicon."""
+        r, known, out = random.Random(7), {p for p, _ in phrases + self.wide}, []
+        for p, l in phrases:
+            if share("spelling " + p) < held / 2 and len(p) > 4 and p not in self.known:
+                text = words(noise.misspell(r, p))
+                if text not in known:
+                    out.append((DEFAULT, text, [l]))
+        return out
+
+
+if __name__ == "__main__":  # python3 mapping.py mapper-tiny.yaml >words.txt
+    with open(sys.argv[1], encoding="utf-8") as f:
+        print("\n".join(head_words_of(Data(taxonomy()[0], yaml.safe_load(f)))))

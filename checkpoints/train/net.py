@@ -67,7 +67,7 @@ class Block(nn.Module):
 class Net(nn.Module):
     def __init__(self, c, embeddings):
         super().__init__()
-        self.c = c
+        self.c, self.sparse = c, False  # sparse: gradients of the embeddings, for SparseAdam
         self.token_embd = nn.Parameter(torch.tensor(embeddings))
         self.blk = nn.ModuleList(Block(c) for _ in range(c["layers"]))
         self.output_norm = Norm(c["width"])
@@ -77,7 +77,7 @@ class Net(nn.Module):
         t, size = ids.shape[1], self.c["width"] // self.c["heads"]
         angle = torch.arange(t)[:, None] * 10000.0 ** (-torch.arange(0, size, 2) / size)
         mask = torch.full((t, t), float("-inf")).triu(1)
-        x = self.token_embd[ids]
+        x = F.embedding(ids, self.token_embd, sparse=self.sparse)
         for block in self.blk:
             x = block(x, angle.cos(), angle.sin(), mask)
         return self.output_norm(x[torch.arange(len(ids)), lengths - 1])

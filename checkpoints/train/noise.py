@@ -26,12 +26,16 @@ def misspell_word(r, word):
 
 
 def misspell(r, text):
-    """Changes one word of a normalised text, or joins two."""
+    """Changes one word of a normalised text, joins two, or shortens all."""
     parts = text.split()
+    if len(parts) > 1 and r.random() < 0.15:  # all words clipped, or all without vowels
+        clip = r.random() < 0.5
+        return " ".join((w[:r.choice((3, 4))] if clip else w[0] + "".join(c for c in w[1:] if c not in "aeiou")) if len(w) > 4 else w for w in parts)
     long = [i for i, w in enumerate(parts) if len(w) > 3 and w.isalpha()]
     if len(parts) > 1 and (not long or r.random() < 0.25):
         i = r.randrange(len(parts) - 1)
-        parts[i: i + 2] = [parts[i] + parts[i + 1]]
+        if (parts[i] + parts[i + 1]).isalpha():  # a number always stands alone
+            parts[i: i + 2] = [parts[i] + parts[i + 1]]
     elif long:
         i = r.choice(long)
         parts[i] = misspell_word(r, parts[i])

@@ -40,9 +40,15 @@ def span(run, i, kind):
     return i
 
 
+# Latin letters that have no decomposition.
+LETTERS = str.maketrans({"\u00df": "ss", "\u1e9e": "SS", "\u00e6": "ae", "\u00c6": "AE", "\u0153": "oe", "\u0152": "OE", "\u00f8": "o", "\u00d8": "O",
+                         "\u0142": "l", "\u0141": "L", "\u0111": "d", "\u0110": "D", "\u00f0": "d", "\u00d0": "D", "\u00fe": "th", "\u00de": "Th",
+                         "\u0131": "i"})
+
+
 def words(text):
     """Returns text as words of a-z and numbers, with one space between."""
-    text = unicodedata.normalize("NFKD", text)
+    text = unicodedata.normalize("NFKD", text).translate(LETTERS)
     text = "".join(c for c in text if unicodedata.category(c) != "Mn")
     runs = "".join(c if c.isascii() and c.isalnum() else " " for c in text).split()
     return " ".join(p for run in runs for p in pieces(run))

@@ -1,28 +1,53 @@
-"""Trains a checkpoint from nothing: train.py --config mapper-tiny.yaml --out DIR [--work DIR]
+"""Trains a checkpoint from nothing: train.py --config mapper-tiny.yaml --out DIR [--work DIR] [--seed N] [--full]
 
-Needs Debian's python3-torch, python3-numpy, python3-yaml, python3-sentencepiece, libopenblas0-pthread, wordnet-base,
-dict-gcide and dict-foldoc, and LLAMA_CPP_SRC for gguf-py. What the early stages make is kept in --work (or in --out),
-so that a change of the lexicon repeats only the last two. With LLAMA_LIB_DIR the figures of the vendors' table and the
+Needs Debian's python3-torch, python3-numpy, python3-yaml, python3-sentencepiece, libopenblas0-pthread, the dictionaries
+of corpus.py, npm for the teacher, and LLAMA_CPP_SRC for gguf-py. What each stage makes is kept in --work (or --out): a
+run that was stopped goes on with the first stage that was not finished. --seed changes the mapping's seed alone, --full
+tunes everything in place of the adapter, for comparison; both write no files but figures.json. With LLAMA_LIB_DIR the
 golden rows are llama.cpp's, computed from the files that were written; without it they are PyTorch's.
 """
 import argparse
 import hashlib
 import json
 import os
-import random
 import time
 
 import torch
 import yaml
 
-import evaluate
+import corpus
+import curve
+import examples
 import export
 import mapping
+import pretrain
+import prompts
+import report
 import stages
-import verify
+from lookup import EVIDENCE
 from normalize import words
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Log:
+    """Prints progress with the time that is left of a stage, and keeps the losses."""
+
+    def __init__(self):
+        self.start, self.losses, self.began = time.time(), {}, {}
+
+    def __call__(self, name, i, steps, loss):
+        began = self.began.setdefault(name, time.time())
+        self.losses.setdefault(name, []).append(float(loss))
+        if i % 50 == 49 or i == steps - 1:
+            left = (time.time() - began) / (i + 1) * (steps - i - 1)
+            mean = sum(self.losses[name][-50:]) / len(self.losses[name][-50:])
+            print(f"{time.time() - self.start:6.0f} s  {name} {i + 1}/{steps}  loss {mean:.3f}  {left:.0f} s left", flush=True)
+
+    def take(self):
+        """Returns {stage: losses} since the last call."""
+        out, self.losses = self.losses, {}
+        return out
 
 
 def sha256(path):
@@ -35,121 +60,126 @@ def file_entry(out, name):
     return {"file": name, "sha256": sha256(path), "bytes": os.path.getsize(path)}
 
 
-def logits_of(net, tok, labels, out, items):
-    """Returns the codes' logits of [(kind, words)], by llama.cpp if it is there, and who computed them."""
-    ours = stages.answer(net, tok, labels, items)
-    if not verify.library():
-        return ours, "PyTorch"
-    tokens, theirs = verify.answers(out, items, tok.piece_to_id(stages.codes(labels)[0]), len(labels))
-    prompts = stages.Prompts(tok)
-    for item, ids in zip(items, tokens):
-        if prompts(*item) != ids:
-            raise ValueError(f"{item}: llama.cpp makes the tokens {ids}, training {prompts(*item)}")
-    difference = float((ours.softmax(1) - theirs.softmax(1)).abs().max())
-    print(f"llama.cpp and PyTorch: tokens of {len(items)} prompts equal, largest difference of a probability {difference:.5f}", flush=True)
-    return theirs, "llama.cpp"
+def write_sets(out, data, labels):
+    """Writes the development sets, one file each, and fails if one of their texts is in what was trained on."""
+    taught = {text for text, _ in data.phrases + data.wide + data.sentences}
+    for name, rows in report.sets(data, labels):
+        if name.startswith("known"):
+            continue
+        leaks = [text for _, text, _ in rows if words(text) in taught]
+        if leaks:
+            raise ValueError(f"{name}: {leaks[:5]} are in training")
+        with open(os.path.join(out, "eval", name.replace(" ", "-") + ".jsonl"), "w", encoding="utf-8") as f:
+            f.writelines(json.dumps({"detector": detector, "label": text, "accept": accept}) + "\n" for detector, text, accept in rows)
 
 
-def golden(path, tok, labels, rows, p):
-    """Writes prompts with the answers that the files give."""
-    names = list(labels)
+def write_lexicon(path, entries, names):
     with open(path, "w", encoding="utf-8") as f:
-        for (kind, finding), row in zip(rows, p):
-            value, index = row.topk(3)
-            best = [[names[i], round(float(v), 4)] for v, i in zip(value, index)]
-            f.write(json.dumps({"kind": kind, "finding": finding, "text": words(finding), "tokens": stages.Prompts(tok)(kind, words(finding)),
-                                "label": best[0][0], "p": best[0][1], "candidates": best}) + "\n")
+        f.writelines(f"{text}\t{names[label]}\n" for text, label in entries)
 
 
-class Report:
-    """Answers everything there is to answer once, and makes figures of it."""
+def manifest(c, out, labels, version, net, rep, seconds):
+    adapters = [{"name": name, **file_entry(out, name + "-lora-f16.gguf"), "scale": 1.0, "min_words": c["adapters"][name]["min_words"],
+                 "temperature": rep.temperature[name]} for name in c["adapters"]]
+    return {
+        "schema": 2, "name": c["name"], "version": c["version"], "description": c["description"], "license": "Apache-2.0", "taxonomy": version,
+        "base": {**file_entry(out, "base-f16.gguf"), "parameters": sum(q.numel() for n, q in net.named_parameters() if not n.endswith((".a", ".b")))},
+        "adapters": adapters, "lexicon": file_entry(out, "lexicon.tsv"), "golden": file_entry(out, "golden.jsonl"),
+        "prompt": {"normalize": "words", "prefix": "", "template": "{kind}{evidence}{finding}" + prompts.ANSWER, "max_tokens": 64,
+                   "evidence": {"labels": EVIDENCE, "item": "{code}{grade}"},
+                   "default_kind": mapping.DEFAULT, "kinds": [{"kind": k, "match": m} for k, m in mapping.KINDS]},
+        "codec": {"type": "code", "codes": dict(zip(labels, prompts.codes(labels)))},
+        "calibration": {"method": "temperature", "temperature": rep.temperature["mapper"], "ece": round(rep.ece, 4),
+                        "fitted_on": "every other row of the development sets in eval/; the error is of the rest"},
+        "evaluation": rep.figures,
+        "training": {"seed": c["seed"], "steps": c["pretrain"]["steps"] + c["base"]["steps"] + sum(a["steps"] for a in c["adapters"].values()),
+                     "wall_seconds": round(seconds), "command": "make checkpoint", "torch": str(torch.__version__)},
+        "data": [{"file": os.path.relpath(p, os.path.dirname(HERE)), "sha256": sha256(p)} for p in mapping.files()],
+    }
 
-    def __init__(self, net, tok, labels, data, out, seed):
-        order = {label: i for i, label in enumerate(labels)}
-        table, held = mapping.vendors(), data.held + data.held_sentences
-        vendor = [(mapping.kind_of_detector(d), native) for d, native, _ in table]
-        rows = vendor + [(mapping.DEFAULT, text) for text, _ in held]
-        logits, self.by = logits_of(net, tok, labels, out, [(kind, words(text)) for kind, text in rows])
-        self.vendor, of_held = logits[: len(table)], logits[len(table):]
-        right = [{order[label]} for _, label in held]
-        n = len(data.held)
-        self.temperature, self.ece = evaluate.calibrate(of_held[:n], right[:n])
-        taught = set(w for text, _ in data.phrases + data.sentences for w in text.split())
-        new = [i for i in range(n) if any(w not in taught for w in held[i][0].split())]
-        accepted = [{order[label] for label in accept} for _, _, accept in table]
-        sets = [
-            ("phrases of the lexicon held out of training, no detector", of_held[:n], right[:n]),
-            ("of these, phrases with a word that no training phrase has", of_held[new], [right[i] for i in new]),
-            ("verdict sentences held out of training, no detector", of_held[n:], right[n:]),
-            ("native labels of 12 detectors (vendor-2025.09.jsonl), which are trained on", self.vendor, accepted),
-        ]
-        self.figures = [{"set": name, "n": len(r), "top1": round(evaluate.top(x, r, 1), 4), "top3": round(evaluate.top(x, r, 3), 4)}
-                        for name, x, r in sets if r]
-        self.category = sum(list(labels)[int(x.argmax())].split(".")[0] == label.split(".")[0]
-                            for x, (_, label) in zip(of_held[:n], data.held)) / max(1, n)
-        lookup = evaluate.overlap(data.phrases, [text for text, _ in held])
-        self.lookup = [sum(a == label for a, (_, label) in zip(lookup[i:j], held[i:j])) / max(1, j - i) for i, j in ((0, n), (n, len(held)))]
-        self.lookup_new = sum(lookup[i] == held[i][1] for i in new) / max(1, len(new))
-        chosen = random.Random(seed).sample(range(len(rows)), min(64, len(rows)))
-        self.golden = [rows[i] for i in chosen], (logits[chosen] / self.temperature).softmax(1)
-        verify.check_vendors(list(labels), table, self.vendor)
+
+def learn(c, cache, args, log):
+    """Runs the stages. Returns (net, tok, labels, data, {adapter: its matrices})."""
+    labels, _ = mapping.taxonomy()
+    data = mapping.Data(labels, c)
+    specials = [mapping.DEFAULT] + [k for k, _ in mapping.KINDS] + [prompts.ANSWER] + prompts.grades() + prompts.codes(labels)
+    tok, net, groups, vectors = pretrain.run(c, cache, mapping.familiar(), specials, mapping.DEFAULT, log)
+    far, apart = data.nothing(pretrain.far(groups, vectors))
+    seed = args.seed or c["seed"]
+    glossary = corpus.glossary(c["texts"])
+
+    def source(plus, sentences, p):
+        own = {k: p.get(k, c[k]) for k in ("mix", "evidence")}
+        return examples.Examples(data, labels, seed + plus, {**c, **own}, sentences, glossary, far)
+
+    key = [c[k] for k in ("base", "mix", "dropout", "evidence", "smoothing", "holdout", "heads", "net", "pretrain", "version")] + [seed, data.fingerprint()]
+
+    def train_base(path):
+        stages.begin(net, tok, labels, data)
+        stages.base(c, net, tok, labels, source(1, 0.12, c["base"]), log)
+        torch.save(net.state_dict(), path)
+
+    net.load_state_dict(torch.load(cache.make("base.pt", key, train_base)))
+    matrices = {}
+    for name, p in c["adapters"].items():
+        if args.only and name != args.only:
+            continue
+        if args.full:
+            if name == "mapper":
+                stages.base(c, net, tok, labels, source(3, p["sentences"], p), log, {**p, "rate": args.full, "code_rate": args.full}, "full")
+            matrices[name] = {}
+            continue
+        path = cache.make(f"{name}.pt", key + [p], lambda path: torch.save(stages.adapter(c, name, net, tok, labels, source(3, p["sentences"], p), log), path))
+        matrices[name] = torch.load(path)
+    return net, tok, labels, data, matrices, apart
 
 
 def main():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--config", required=True)
     args.add_argument("--out", required=True)
-    args.add_argument("--work", help="where the early stages are kept; --out if absent")
+    args.add_argument("--work", help="where the stages' results are kept; --out if absent")
+    args.add_argument("--seed", type=int, help="another seed for the mapping; no files")
+    args.add_argument("--full", type=float, help="a learning rate: tune everything in place of the mapper adapter; no files")
+    args.add_argument("--only", help="train this adapter into --work and stop, so that two can be trained at once")
     args = args.parse_args()
     with open(args.config, encoding="utf-8") as f:
         c = yaml.safe_load(f)
     work = args.work or args.out
-    os.makedirs(args.out, exist_ok=True)
+    os.makedirs(os.path.join(args.out, "eval"), exist_ok=True)
     os.makedirs(work, exist_ok=True)
-    torch.set_num_threads(1)
-    start = time.time()
-
-    def log(name, i, steps, loss):
-        if i % 50 == 49 or i == steps - 1:
-            print(f"{time.time() - start:6.0f} s  {name} {i + 1}/{steps}  loss {float(loss):.3f}", flush=True)
-
-    labels, version = mapping.taxonomy()
-    cache = stages.Cache(work)
-    tok = stages.tokenizer(c, cache, labels)
-    print(f"{time.time() - start:6.0f} s  vocabulary of {len(tok)}", flush=True)
-    vectors = stages.embeddings(c, cache, tok)
-    print(f"{time.time() - start:6.0f} s  embeddings", flush=True)
-    net = stages.pretrain(c, cache, tok, vectors, log)
-
-    late = time.time()
-    data = mapping.Data(labels, c["holdout"])
-    stages.base(c, net, tok, labels, data, log)
-    export.base(os.path.join(args.out, "base-f16.gguf"), net, tok, set(stages.specials(labels)), c["name"])
-    stages.adapter(c, net, tok, labels, data, log)
-    export.adapter(os.path.join(args.out, "mapper-lora-f16.gguf"), net, c["adapter"]["alpha"], c["name"] + "-mapping")
-    seconds = cache.early_seconds(c) + time.time() - late
-
-    report = Report(net, tok, labels, data, args.out, c["seed"])
-    golden(os.path.join(args.out, "golden.jsonl"), tok, labels, *report.golden)
-    manifest = {
-        "schema": 1, "name": c["name"], "version": c["version"], "description": c["description"], "license": "Apache-2.0", "taxonomy": version,
-        "base": {**file_entry(args.out, "base-f16.gguf"), "parameters": sum(q.numel() for n, q in net.named_parameters() if not n.endswith((".a", ".b")))},
-        "adapters": [{"name": "mapping", **file_entry(args.out, "mapper-lora-f16.gguf"), "scale": 1.0}],
-        "prompt": {"normalize": "words", "prefix": "", "template": "{kind}{finding}" + stages.ANSWER, "max_tokens": 48,
-                   "default_kind": mapping.DEFAULT, "kinds": [{"kind": k, "match": m} for k, m in mapping.KINDS]},
-        "codec": {"type": "code", "codes": dict(zip(labels, stages.codes(labels)))},
-        "calibration": {"method": "temperature", "temperature": report.temperature, "ece": round(report.ece, 4),
-                        "fitted_on": "every other phrase of the lexicon held out of training; the error is of the rest"},
-        "evaluation": report.figures,
-        "training": {"seed": c["seed"], "steps": sum(c[s]["steps"] for s in ("pretrain", "base", "adapter")),
-                     "wall_seconds": round(seconds), "command": "make checkpoint", "torch": str(torch.__version__)},
-        "data": [{"file": os.path.relpath(p, os.path.dirname(HERE)), "sha256": sha256(p)} for p in mapping.files()],
-    }
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    log = Log()
+    cache = stages.Cache(work, log)
+    net, tok, labels, data, matrices, apart = learn(c, cache, args, log)
+    if args.only:
+        return
+    rep = report.Report(c, net, tok, labels, data, matrices, apart)
+    print(json.dumps(rep.figures, indent=1))
+    compared = args.seed or args.full
+    with open(os.path.join(args.out if compared else work, "figures.json"), "w", encoding="utf-8") as f:
+        json.dump(rep.figures, f, indent=1)
+    if compared:
+        return
+    export.base(os.path.join(args.out, "base-f16.gguf"), net, tok, set(specials_of(tok)), c["name"])
+    for name, p in c["adapters"].items():
+        stages.attach(net, matrices[name], p)
+        export.adapter(os.path.join(args.out, name + "-lora-f16.gguf"), net, p["alpha"], c["name"] + "-" + name)
+    write_lexicon(os.path.join(args.out, "lexicon.tsv"), rep.entries, list(labels))
+    write_sets(args.out, data, labels)
+    notes = cache.notes()
+    curve.draw(os.path.join(args.out, "loss.svg"), {name: values for note in notes for name, values in note["losses"].items()})
+    rep.golden(os.path.join(args.out, "golden.jsonl"), args.out)
+    _, version = mapping.taxonomy()
+    doc = manifest(c, args.out, labels, version, net, rep, sum(note["seconds"] for note in notes))
     with open(os.path.join(args.out, "manifest.yaml"), "w", encoding="utf-8") as f:
-        yaml.safe_dump(manifest, f, sort_keys=False, width=120)
-    print(json.dumps({"by": report.by, "figures": report.figures, "temperature": report.temperature, "ece": report.ece, "coarse category": report.category,
-                      "word overlap lookup": {"phrases": report.lookup[0], "with a new word": report.lookup_new, "sentences": report.lookup[1]},
-                      "seconds": cache.seconds()}, indent=1))
+        yaml.safe_dump(doc, f, sort_keys=False, width=120)
+
+
+def specials_of(tok):
+    """The pieces in angle brackets that were put into the vocabulary, apart from the control ones and bytes."""
+    pieces = (tok.id_to_piece(i) for i in range(len(tok)) if not (tok.is_control(i) or tok.is_unknown(i) or tok.is_byte(i)))
+    return [p for p in pieces if p.startswith("<") and p.endswith(">") and len(p) > 2]
 
 
 if __name__ == "__main__":

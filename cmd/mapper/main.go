@@ -12,9 +12,11 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -25,6 +27,7 @@ import (
 	"github.com/llama-mapper/llama-mapper/engine"
 	"github.com/llama-mapper/llama-mapper/llama"
 	"github.com/llama-mapper/llama-mapper/services/checkpoint"
+	"github.com/llama-mapper/llama-mapper/services/control"
 	"github.com/llama-mapper/llama-mapper/services/mapper"
 	"github.com/llama-mapper/llama-mapper/services/web"
 )
@@ -54,11 +57,18 @@ func run(path string) error {
 
 // server is everything that runs, built upwards.
 type server struct {
-	http   config.HTTP
-	log    *slog.Logger
-	ln     net.Listener
-	model  *mapper.Local
-	router *web.Router
+	http    config.HTTP
+	log     *slog.Logger
+	ln      net.Listener
+	model   model
+	control net.Listener // nil where one checkpoint is served, without a store
+	router  *web.Router
+}
+
+// model is one checkpoint, or the versions of a store.
+type model interface {
+	mapper.Model
+	Close(context.Context) error
 }
 
 // start takes the port, loads the model and wires the routes.
@@ -79,7 +89,7 @@ func start(c config.Config) (_ *server, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w; set http.mapper_port if something else has it", err)
 	}
-	model, err := loadModel(c, log, taxonomy, reg)
+	model, control, err := loadModel(c, log, taxonomy, reg)
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
@@ -90,51 +100,104 @@ func start(c config.Config) (_ *server, err error) {
 	router.Probes(func() error { return nil }, reg)
 	service.Register(router)
 	log.Info("ready", "address", ln.Addr().String(), "model", model.Version(), "taxonomy", taxonomy.Version)
-	return &server{http: c.HTTP, log: log, ln: ln, model: model, router: router}, nil
+	return &server{http: c.HTTP, log: log, ln: ln, model: model, control: control, router: router}, nil
 }
 
 // serve answers until ctx ends, then drains and closes downwards.
 func (s *server) serve(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var operators sync.WaitGroup
+	if versions, ok := s.model.(*mapper.Versions); ok {
+		operators.Go(func() {
+			if err := control.Serve(ctx, s.control, func(ctx context.Context, c control.Command) control.Reply { return s.command(ctx, versions, c) }); err != nil {
+				s.log.Error("checkpoints cannot be changed until a restart", "cause", err.Error())
+			}
+		})
+	}
 	err := s.router.Serve(ctx, s.ln, web.Options{
 		ReadTimeout: ms(s.http.ReadTimeout), WriteTimeout: ms(s.http.WriteTimeout), IdleTimeout: ms(s.http.IdleTimeout),
 		DrainTimeout: ms(s.http.DrainTimeout), Connections: s.http.Connections,
 	})
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), ms(s.http.DrainTimeout))
 	defer cancel()
+	stop()
+	operators.Wait()
 	err = errors.Join(err, s.model.Close(drain))
 	s.log.Info("stopped")
 	return err
 }
 
-func loadModel(c config.Config, log *slog.Logger, taxonomy *mapper.Taxonomy, reg prometheus.Registerer) (*mapper.Local, error) {
+// loadModel opens llama.cpp and loads the checkpoint, or the active one of a store; then it also takes the
+// store's control socket.
+func loadModel(c config.Config, log *slog.Logger, taxonomy *mapper.Taxonomy, reg prometheus.Registerer) (model, net.Listener, error) {
 	if c.Model.ServingBackend != "local" {
-		return nil, fmt.Errorf("model.serving_backend: %s is not served by this release; set local and model_path", c.Model.ServingBackend)
+		return nil, nil, fmt.Errorf("model.serving_backend: %s is not served by this release; set local and model_path", c.Model.ServingBackend)
 	}
-	ckpt, err := checkpoint.Open(c.Model.ModelPath)
+	if err := openLibrary(c, log); err != nil {
+		return nil, nil, err
+	}
+	o := engine.Default()
+	o.Queue, o.Slots, o.Step = c.Engine.Queue, c.Engine.Slots, ms(c.Engine.StepMS)
+	load := func(ckpt *checkpoint.Checkpoint) (*mapper.Local, error) {
+		return mapper.NewLocal(ckpt, taxonomy, mapper.LocalOptions{
+			Engine: o, Lanes: c.Engine.Lanes, Threads: c.Engine.Threads, Cores: min(runtime.GOMAXPROCS(0), runtime.NumCPU()), GPULayers: c.Engine.GPULayers,
+		}, reg)
+	}
+	path := c.Model.ModelPath
+	if !checkpoint.IsStore(path) {
+		ckpt, err := checkpoint.Open(path)
+		if err != nil {
+			return nil, nil, fmt.Errorf("model.model_path: %w", err)
+		}
+		one, err := load(ckpt)
+		return one, nil, err
+	}
+	store, err := checkpoint.OpenStore(path)
 	if err != nil {
-		return nil, fmt.Errorf("model.model_path: %w", err)
+		return nil, nil, fmt.Errorf("model.model_path: %w", err)
 	}
+	versions, err := mapper.NewVersions(store, load)
+	if err != nil {
+		return nil, nil, fmt.Errorf("model.model_path: %w", err)
+	}
+	ln, err := control.Listen(filepath.Join(path, control.Socket))
+	if err != nil {
+		return nil, nil, errors.Join(err, versions.Close(context.Background()))
+	}
+	return versions, ln, nil
+}
+
+func openLibrary(c config.Config, log *slog.Logger) error {
 	llama.SetLogger(log)
 	if err := llama.Open(""); err != nil {
-		return nil, err
+		return err
 	}
 	for _, path := range c.Engine.Plugins {
 		if err := llama.LoadPlugin(path); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	devices, err := llama.Devices()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, d := range devices {
 		log.Info("device", "name", d.Name, "description", d.Description, "gpu", d.GPU, "free_mb", d.MemoryFree>>20, "total_mb", d.MemoryTotal>>20)
 	}
-	o := engine.Default()
-	o.Queue, o.Slots, o.Step = c.Engine.Queue, c.Engine.Slots, ms(c.Engine.StepMS)
-	return mapper.NewLocal(ckpt, taxonomy, mapper.LocalOptions{
-		Engine: o, Lanes: c.Engine.Lanes, Threads: c.Engine.Threads, Cores: min(runtime.GOMAXPROCS(0), runtime.NumCPU()), GPULayers: c.Engine.GPULayers,
-	}, reg)
+	return nil
+}
+
+// command does what an operator asks of the versions.
+func (s *server) command(ctx context.Context, v *mapper.Versions, c control.Command) control.Reply {
+	err := v.Do(ctx, c)
+	s.log.Info("checkpoint command", "action", c.Action, "version", c.Version, "active", v.Version(), "failed", err != nil)
+	now := v.Status()
+	reply := control.Reply{Active: now.Active, Canary: now.Canary, Percent: now.Percent}
+	if err != nil {
+		reply.Error = err.Error()
+	}
+	return reply
 }
 
 func newLogger(c config.Config) *slog.Logger {

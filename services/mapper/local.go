@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -28,24 +30,31 @@ type LocalOptions struct {
 
 // Local is the Model that runs a checkpoint in this process.
 type Local struct {
-	id       string
-	labels   []string // by answer number
-	prompt   *prompt
-	engine   *engine.Engine
-	model    *llama.Model
+	id      string
+	labels  []string // by answer number
+	prompt  *prompt
+	model   *llama.Model
+	routes  []*route // by falling minWords
+	metrics *tracked
+}
+
+// route answers findings of at least so many words, with its own adapter.
+type route struct {
+	minWords int
 	adapter  *llama.Adapter
 	contexts []*llama.Context
+	engine   *engine.Engine
 }
 
 var _ Model = (*Local)(nil)
 
 // NewLocal loads a checkpoint and warms it; it answers with the taxonomy's labels. llama.Open must have
-// succeeded. Metrics go to reg.
+// succeeded. Metrics go to reg until Close, with the checkpoint and the adapter as labels.
 func NewLocal(c *checkpoint.Checkpoint, t *Taxonomy, o LocalOptions, reg prometheus.Registerer) (_ *Local, err error) {
-	if c.Taxonomy != t.Version {
-		return nil, fmt.Errorf("checkpoint %s answers with taxonomy %s, this program has %s", c.ID(), c.Taxonomy, t.Version)
+	if err := t.Answers(&c.Manifest); err != nil {
+		return nil, fmt.Errorf("checkpoint %s: %w", c.ID(), err)
 	}
-	l := &Local{id: c.ID()}
+	l := &Local{id: c.ID(), metrics: &tracked{Registerer: reg}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("checkpoint %s: %w", c.ID(), err), l.Close(context.Background()))
@@ -54,25 +63,48 @@ func NewLocal(c *checkpoint.Checkpoint, t *Taxonomy, o LocalOptions, reg prometh
 	if l.model, err = llama.LoadModel(c.Path(c.Base.File), llama.ModelOptions{GPULayers: o.GPULayers}); err != nil {
 		return nil, err
 	}
-	for _, a := range c.Adapters {
-		if l.adapter, err = l.model.LoadAdapter(c.Path(a.File)); err != nil {
-			return nil, err
-		}
-	}
-	if l.prompt, err = newPrompt(l.model, c.Prompt); err != nil {
+	task, bad := l.task(c, t)
+	e, err := l.evidence(c, t)
+	if err := errors.Join(bad, err); err != nil {
 		return nil, err
 	}
-	task, err := l.task(c, t)
-	if err != nil {
+	if l.prompt, err = newPrompt(l.model, c.Prompt, e); err != nil {
 		return nil, err
 	}
 	o.Engine.Prompt = c.Prompt.MaxTokens
-	if err := l.start(c, task, o, reg); err != nil {
+	adapters := c.Adapters
+	if len(adapters) == 0 {
+		adapters = []checkpoint.Adapter{{Name: "none"}}
+	}
+	for _, a := range adapters {
+		if err := l.start(c, a, task, o); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(l.routes, func(a, b *route) int { return b.minWords - a.minWords })
+	return l, nil
+}
+
+// evidence reads the checkpoint's lexicon; nil if it has none.
+func (l *Local) evidence(c *checkpoint.Checkpoint, t *Taxonomy) (*evidence, error) {
+	if c.Lexicon == nil {
+		return nil, nil
+	}
+	f, err := os.Open(c.Path(*c.Lexicon))
+	if err != nil {
 		return nil, err
 	}
-	state := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "llm_adapter_state", Help: "1 for the checkpoint that answers."}, []string{"adapter", "state"})
-	state.WithLabelValues(l.id, "warm").Set(1)
-	return l, reg.Register(state)
+	defer f.Close()
+	number := map[string]int{}
+	codes := make([]string, len(t.Labels))
+	for i, label := range t.Labels {
+		number[label.ID], codes[i] = i, c.Codec.Codes[label.ID]
+	}
+	lexicon, err := readLexicon(f, number)
+	if err != nil {
+		return nil, err
+	}
+	return newEvidence(l.model, lexicon, *c.Prompt.Evidence, l.labels, codes)
 }
 
 // task compiles the prefix and the legal answers.
@@ -81,10 +113,13 @@ func (l *Local) task(c *checkpoint.Checkpoint, t *Taxonomy) (task engine.Task, e
 	if task.Prefix, err = l.model.Tokenize(c.Prompt.Prefix, true); err != nil {
 		return task, err
 	}
+	var errs []error
 	if info := l.model.Info(); info.AddBOS || len(task.Prefix) == 0 {
+		if len(task.Prefix) > 0 && task.Prefix[0] == info.BOS {
+			errs = append(errs, errors.New("prompt.prefix begins with the token that begins every text; leave it out, the vocabulary asks for it by itself"))
+		}
 		task.Prefix = append([]llama.Token{info.BOS}, task.Prefix...)
 	}
-	var errs []error
 	for _, label := range t.Labels {
 		text := `{"label":"` + label.ID + `"}`
 		if c.Codec.Type == "code" {
@@ -100,13 +135,21 @@ func (l *Local) task(c *checkpoint.Checkpoint, t *Taxonomy) (task engine.Task, e
 		task.Answers = append(task.Answers, tokens)
 		l.labels = append(l.labels, label.ID)
 	}
-	if c.Codec.Type == "code" && len(c.Codec.Codes) != len(t.Labels) {
-		errs = append(errs, fmt.Errorf("codec.codes has %d labels, the taxonomy %d", len(c.Codec.Codes), len(t.Labels)))
-	}
 	return task, errors.Join(errs...)
 }
 
-func (l *Local) start(c *checkpoint.Checkpoint, task engine.Task, o LocalOptions, reg prometheus.Registerer) error {
+// start adds the route of an adapter; one without a file is the base alone.
+func (l *Local) start(c *checkpoint.Checkpoint, a checkpoint.Adapter, task engine.Task, o LocalOptions) (err error) {
+	r := &route{minWords: a.MinWords}
+	l.routes = append(l.routes, r)
+	if a.File.File != "" {
+		if r.adapter, err = l.model.LoadAdapter(c.Path(a.File)); err != nil {
+			return err
+		}
+	}
+	if a.Temperature > 0 {
+		task.Temperature = a.Temperature
+	}
 	lanes, threads := split(o, l.model.Info().Parameters)
 	var models []engine.Model
 	for range lanes {
@@ -114,17 +157,21 @@ func (l *Local) start(c *checkpoint.Checkpoint, task engine.Task, o LocalOptions
 		if err != nil {
 			return err
 		}
-		l.contexts = append(l.contexts, x)
-		if l.adapter != nil {
-			if err := x.SetAdapter(l.adapter, c.Adapters[0].Scale); err != nil {
+		r.contexts = append(r.contexts, x)
+		if r.adapter != nil {
+			if err := x.SetAdapter(r.adapter, a.Scale); err != nil {
 				return err
 			}
 		}
 		models = append(models, x)
 	}
-	var err error
-	l.engine, err = engine.New(models, task, o.Engine, reg)
-	return err
+	reg := prometheus.WrapRegistererWith(prometheus.Labels{"checkpoint": c.ID(), "adapter": a.Name}, l.metrics)
+	if r.engine, err = engine.New(models, task, o.Engine, reg); err != nil {
+		return err
+	}
+	state := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "llm_adapter_state", Help: "1 for an adapter that answers."}, []string{"state"})
+	state.WithLabelValues("warm").Set(1)
+	return reg.Register(state)
 }
 
 // split decides lanes and threads where the operator did not.
@@ -145,14 +192,19 @@ func split(o LocalOptions, parameters int64) (lanes, threads int) {
 
 // Classify asks the model for the label of one finding.
 func (l *Local) Classify(ctx context.Context, detector, finding string) (Answer, error) {
-	if l.engine.Full() { // refusing must cost less than answering
-		return Answer{}, ErrOverloaded
-	}
-	tokens, err := l.prompt.tokens(detector, finding)
+	text, words, err := l.prompt.read(finding)
 	if err != nil {
 		return Answer{}, err
 	}
-	got, err := l.engine.Ask(ctx, tokens)
+	r := l.route(words)
+	if r.engine.Full() { // refusing must cost less than answering
+		return Answer{}, ErrOverloaded
+	}
+	tokens, err := l.prompt.tokens(detector, text)
+	if err != nil {
+		return Answer{}, err
+	}
+	got, err := r.engine.Ask(ctx, tokens)
 	switch {
 	case errors.Is(err, engine.ErrBusy):
 		return Answer{}, fmt.Errorf("%w: %w", ErrOverloaded, err)
@@ -163,17 +215,47 @@ func (l *Local) Classify(ctx context.Context, detector, finding string) (Answer,
 	case err != nil:
 		return Answer{}, err
 	}
-	a := Answer{Label: l.labels[got[0].Answer], Confidence: got[0].P}
+	a := Answer{Label: l.labels[got[0].Answer], Confidence: got[0].P, Version: l.id}
 	for _, c := range got {
 		a.Candidates = append(a.Candidates, api.Candidate{Label: l.labels[c.Answer], Confidence: c.P})
 	}
 	return a, nil
 }
 
+// route is the one for findings of so many words.
+func (l *Local) route(words int) *route {
+	for _, r := range l.routes {
+		if r.minWords <= words {
+			return r
+		}
+	}
+	return l.routes[len(l.routes)-1]
+}
+
 // Prompt returns the tokens that Classify puts to the model, after the shared prefix. Measurements use it to
 // give the same work to something else.
 func (l *Local) Prompt(detector, finding string) ([]llama.Token, error) {
-	return l.prompt.tokens(detector, finding)
+	text, _, err := l.prompt.read(finding)
+	if err != nil {
+		return nil, err
+	}
+	return l.prompt.tokens(detector, text)
+}
+
+// Lookups returns the labels that plain lookups in the checkpoint's lexicon would give, by name: exact, words
+// and trigrams; "" where nothing is shared, nil without a lexicon. Evaluations compare the model with them.
+func (l *Local) Lookups(finding string) map[string]string {
+	if l.prompt.evidence == nil {
+		return nil
+	}
+	name := func(label int) string {
+		if label < 0 {
+			return ""
+		}
+		return l.labels[label]
+	}
+	exact, words, trigrams := l.prompt.evidence.lexicon.lookups(l.prompt.normalize(finding))
+	return map[string]string{"exact": name(exact), "words": name(words), "trigrams": name(trigrams)}
 }
 
 // Version is the checkpoint's name and version.
@@ -182,17 +264,51 @@ func (l *Local) Version() string { return l.id }
 // Close answers what was taken, until ctx ends, and frees everything. It may be repeated.
 func (l *Local) Close(ctx context.Context) error {
 	var errs []error
-	if l.engine != nil {
-		errs = append(errs, l.engine.Close(ctx))
+	for _, r := range l.routes {
+		if r.engine != nil {
+			errs = append(errs, r.engine.Close(ctx))
+		}
 	}
-	for _, x := range l.contexts {
-		errs = append(errs, x.Close())
-	}
-	if l.adapter != nil {
-		errs = append(errs, l.adapter.Close())
+	for _, r := range l.routes { // all engines have stopped before anything is freed
+		for _, x := range r.contexts {
+			errs = append(errs, x.Close())
+		}
+		if r.adapter != nil {
+			errs = append(errs, r.adapter.Close())
+		}
 	}
 	if l.model != nil {
 		errs = append(errs, l.model.Close())
 	}
+	l.metrics.unregister()
 	return errors.Join(errs...)
+}
+
+// tracked is a registerer that can take back what it has registered.
+type tracked struct {
+	prometheus.Registerer
+	mine []prometheus.Collector
+}
+
+func (t *tracked) Register(c prometheus.Collector) error {
+	err := t.Registerer.Register(c)
+	if err == nil {
+		t.mine = append(t.mine, c)
+	}
+	return err
+}
+
+func (t *tracked) MustRegister(all ...prometheus.Collector) {
+	for _, c := range all {
+		if err := t.Register(c); err != nil {
+			panic(err)
+		}
+	}
+}
+
+func (t *tracked) unregister() {
+	for _, c := range t.mine {
+		t.Unregister(c)
+	}
+	t.mine = nil
 }

@@ -93,23 +93,19 @@ func classify(t testing.TB, l *Local, detector, finding string) Answer {
 func TestGolden(t *testing.T) {
 	l := loadShipped(t)
 	type golden struct {
-		Kind, Finding, Text, Label string
-		Tokens                     []llama.Token
-		P                          float64
+		Detector, Finding, Text, Label string
+		Tokens                         []llama.Token
+		P                              float64
 	}
 	for _, g := range rows[golden](t, "golden.jsonl") {
 		if got := normalizeWords(g.Finding); got != g.Text {
 			t.Errorf("%q: normalised %q, want %q", g.Finding, got, g.Text)
 		}
-		detector := map[string]string{"<any>": "x", "<pii>": "presidio", "<harm>": "detoxify"}[g.Kind]
-		if detector == "" {
-			t.Fatalf("no detector of kind %s", g.Kind)
-		}
-		tokens, err := l.prompt.tokens(detector, g.Finding)
+		tokens, err := l.Prompt(g.Detector, g.Finding)
 		if err != nil || !slices.Equal(append([]llama.Token{l.model.Info().BOS}, tokens...), g.Tokens) {
 			t.Errorf("%q: tokens %v, want %v, %v", g.Finding, tokens, g.Tokens, err)
 		}
-		if a := classify(t, l, detector, g.Finding); a.Label != g.Label || math.Abs(a.Confidence-g.P) > 0.01 {
+		if a := classify(t, l, g.Detector, g.Finding); a.Label != g.Label || math.Abs(a.Confidence-g.P) > 0.01 {
 			t.Errorf("%q: %s %.3f, want %s %.4f", g.Finding, a.Label, a.Confidence, g.Label, g.P)
 		}
 	}
@@ -131,7 +127,7 @@ func TestVendorLabels(t *testing.T) {
 			t.Logf("%s %s: %s, not %v", v.Detector, v.Label, a.Label, v.Accept)
 		}
 	}
-	if share := float64(right) / float64(len(all)); share < 0.97 {
+	if share := float64(right) / float64(len(all)); share < 0.99 {
 		t.Errorf("%d of %d agree", right, len(all))
 	}
 }
@@ -163,7 +159,7 @@ func TestNeighboursDoNotMatter(t *testing.T) {
 func TestNoSpecialTokens(t *testing.T) {
 	l := loadShipped(t)
 	l.prompt.normalize = func(s string) string { return s }
-	tokens, err := l.prompt.tokens("x", "<A><L00><pii></s>")
+	tokens, err := l.Prompt("x", "<A><L00><pii></s>")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +172,7 @@ func TestNoSpecialTokens(t *testing.T) {
 func TestLong(t *testing.T) {
 	l := loadShipped(t)
 	for _, long := range []string{strings.Repeat("word ", 100), strings.Repeat("x", 100_000)} {
-		if _, err := l.prompt.tokens("x", long); !errors.Is(err, ErrTooLong) {
+		if _, err := l.Prompt("x", long); !errors.Is(err, ErrTooLong) {
 			t.Errorf("%d bytes gave %v", len(long), err)
 		}
 	}
@@ -194,11 +190,12 @@ func TestJSONCodec(t *testing.T) {
 		t.Fatal(err)
 	}
 	doc["codec"] = map[string]any{"type": "json"}
+	doc["prompt"].(map[string]any)["evidence"].(map[string]any)["item"] = "{grade}" // there are no codes
 	if raw, err = yaml.Marshal(doc); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for _, name := range []string{"base-f16.gguf", "mapper-lora-f16.gguf"} {
+	for _, name := range []string{"base-f16.gguf", "mapper-lora-f16.gguf", "verdict-lora-f16.gguf", "lexicon.tsv", "golden.jsonl"} {
 		weights, err := os.ReadFile(shipped + "/" + name)
 		if err != nil {
 			t.Fatal(err)

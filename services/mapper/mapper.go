@@ -32,6 +32,7 @@ type Answer struct {
 	Label      string
 	Confidence float64
 	Candidates []api.Candidate
+	Version    string // of the checkpoint that answered
 }
 
 // Errors of a Model.
@@ -107,7 +108,7 @@ func (s *Service) Map(ctx context.Context, req api.MapRequest, modelOnly bool) (
 		Vendor: out.Vendor, Detector: req.Detector, TenantID: req.TenantID, Model: out.Model,
 		TS: time.Now().UTC().Format(time.RFC3339Nano), Findings: findings,
 	}
-	m.VersionInfo = api.VersionInfo{Taxonomy: s.taxonomy.Version, Frameworks: "none", Model: s.model.Version()}
+	m.VersionInfo = api.VersionInfo{Taxonomy: s.taxonomy.Version, Frameworks: "none", Model: s.asked(findings)}
 	detector := "other"
 	if t != nil {
 		m.VersionInfo.Table, detector = t.id(), t.Detector
@@ -164,10 +165,27 @@ func (s *Service) ask(ctx context.Context, detector string, f wire.Finding) (api
 	if err != nil {
 		return api.Finding{}, modelError(err)
 	}
+	out := finding(f, []string{a.Label}, api.SourceModel, a.Confidence, nil)
 	if a.Confidence < s.threshold(detector) {
-		return finding(f, []string{labelUnknown}, api.SourceFallback, a.Confidence, a.Candidates), nil
+		out = finding(f, []string{labelUnknown}, api.SourceFallback, a.Confidence, a.Candidates)
 	}
-	return finding(f, []string{a.Label}, api.SourceModel, a.Confidence, nil), nil
+	out.Model = a.Version
+	return out, nil
+}
+
+// asked names the checkpoints that answered for findings; the active one where none was needed.
+func (s *Service) asked(findings []api.Finding) string {
+	var versions []string
+	for _, f := range findings {
+		if f.Model != "" && !slices.Contains(versions, f.Model) {
+			versions = append(versions, f.Model)
+		}
+	}
+	if len(versions) == 0 {
+		return s.model.Version()
+	}
+	slices.Sort(versions)
+	return strings.Join(versions, ", ")
 }
 
 func (s *Service) threshold(detector string) float64 {

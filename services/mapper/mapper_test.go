@@ -55,7 +55,7 @@ func (m scripted) Classify(ctx context.Context, _, finding string) (Answer, erro
 }
 
 func sure(label string, p float64) Answer {
-	return Answer{label, p, []api.Candidate{{Label: label, Confidence: p}, {Label: "OTHER.Safe", Confidence: 1 - p}}}
+	return Answer{Label: label, Confidence: p, Candidates: []api.Candidate{{Label: label, Confidence: p}, {Label: "OTHER.Safe", Confidence: 1 - p}}}
 }
 
 // fixture is the service on an in-memory listener.
@@ -385,3 +385,22 @@ func TestTablesRefuse(t *testing.T) {
 }
 
 func mapFS(doc string) fstest.MapFS { return fstest.MapFS{"d.yaml": {Data: []byte(doc)}} }
+
+// An answer names every checkpoint that had a part in it, and the active one where none had.
+func TestVersionsThatAnswered(t *testing.T) {
+	s := &Service{model: scripted{}}
+	f := func(want string, models ...string) {
+		t.Helper()
+		var findings []api.Finding
+		for _, m := range models {
+			findings = append(findings, api.Finding{Model: m})
+		}
+		if got := s.asked(findings); got != want {
+			t.Errorf("%v: got %q, want %q", models, got, want)
+		}
+	}
+	f("scripted@1")
+	f("scripted@1", "")
+	f("a@1", "a@1", "", "a@1")
+	f("a@1, a@2", "a@2", "a@1")
+}

@@ -19,6 +19,10 @@ var protected = func() (out []string) {
 	return out
 }()
 
+// letters writes Latin letters that have no decomposition in a-z.
+var letters = strings.NewReplacer("ß", "ss", "ẞ", "SS", "æ", "ae", "Æ", "AE", "œ", "oe", "Œ", "OE", "ø", "o", "Ø", "O",
+	"ł", "l", "Ł", "L", "đ", "d", "Đ", "D", "ð", "d", "Ð", "D", "þ", "th", "Þ", "Th", "ı", "i")
+
 // normalizeWords makes of every spelling of a label the same lower-case words: "userID", "user-id" and
 // "USER_ID" become "user id". The result has a-z, 0-9 and single spaces. checkpoints/train/normalize.py does
 // the same; testdata/normalize.jsonl holds both to it.
@@ -42,7 +46,7 @@ func normalizeWords(text string) string {
 		}
 		run = run[:0]
 	}
-	for _, c := range norm.NFKD.String(text) {
+	for _, c := range letters.Replace(norm.NFKD.String(text)) {
 		switch {
 		case unicode.Is(unicode.Mn, c):
 		case c < unicode.MaxASCII && (isUpper(byte(c)) || isLower(byte(c)) || isDigit(byte(c))):

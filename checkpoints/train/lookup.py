@@ -1,0 +1,95 @@
+"""Finds the lexicon's entries that are nearest to a finding, by shared words and by shared trigrams of letters.
+
+services/mapper/lexicon.go does the same, to the last digit: all scores are whole numbers. Words weigh by their rarity
+(1000 ln(entries / entries with the word)); nearness is the weight in common over the weight of both (Jaccard), in
+thousandths; so is that of the trigrams, which weigh one each. An entry's score is a third of the words' and two thirds of
+the trigrams' nearness.
+"""
+import math
+
+import numpy as np
+
+EVIDENCE = 6   # labels in a prompt
+LEAST = 80     # score of what is evidence at all
+VOTERS = 12    # of the nearest entries, which vote for their labels
+BEST = 200     # of the nearest entries, which are searched for labels
+
+# Where the next digit of a grade begins: of the nearness by words, by trigrams, and of the votes.
+WORDS = (1, 250, 500, 1000)
+TRIGRAMS = (100, 200, 300, 400, 550, 750)
+VOTES = (2, 3)
+
+
+def trigrams(text):
+    padded = f" {text} "
+    return {padded[i: i + 3] for i in range(len(padded) - 2)}
+
+
+def level(value, steps):
+    return sum(value >= step for step in steps)
+
+
+def grades():
+    """All grades that evidence can have: a digit each for words, trigrams and votes."""
+    return [f"{w}{t}{v}" for w in range(len(WORDS) + 1) for t in range(len(TRIGRAMS) + 1) for v in range(len(VOTES) + 1)]
+
+
+class Index:
+    """The entries of a lexicon, ready to be searched."""
+
+    def __init__(self, entries):
+        """entries is [(words, label number)], each words once."""
+        self.entries = entries
+        self.labels = np.array([label for _, label in entries])
+        self.exact = {text: i for i, (text, _) in enumerate(entries)}
+        by_word, by_trigram = {}, {}
+        for i, (text, _) in enumerate(entries):
+            for w in set(text.split()):
+                by_word.setdefault(w, []).append(i)
+            for t in trigrams(text):
+                by_trigram.setdefault(t, []).append(i)
+        self.by_word = {w: np.array(v) for w, v in by_word.items()}
+        self.by_trigram = {t: np.array(v) for t, v in by_trigram.items()}
+        n = len(entries)
+        self.weight = {w: 1 + int(1000 * math.log(n / len(v))) for w, v in self.by_word.items()}
+        self.most = 1 + int(1000 * math.log(n))  # of a word that no entry has
+        self.words_total = np.array([sum(self.weight[w] for w in set(text.split())) for text, _ in entries])
+        self.trigrams_total = np.array([len(trigrams(text)) for text, _ in entries])
+
+    def nearness(self, text):
+        """Returns two arrays of thousandths, by words and by trigrams, one number for each entry."""
+        shared = np.zeros(len(self.entries), np.int64)
+        total = 0
+        for w in set(text.split()):
+            weight = self.weight.get(w, self.most)
+            total += weight
+            if w in self.by_word:
+                shared[self.by_word[w]] += weight
+        by_words = 1000 * shared // np.maximum(self.words_total + total - shared, 1)
+        own = trigrams(text)
+        found = [self.by_trigram[t] for t in own if t in self.by_trigram]
+        shared = np.bincount(np.concatenate(found), minlength=len(self.entries)) if found else np.zeros(len(self.entries), np.int64)
+        by_trigrams = 1000 * shared // np.maximum(self.trigrams_total + len(own) - shared, 1)
+        return by_words, by_trigrams
+
+    def evidence(self, text, without=()):
+        """Returns [(label number, grade)] of the nearest labels, nearest first; without is of entries to leave out."""
+        by_words, by_trigrams = self.nearness(text)
+        score = (by_words + 2 * by_trigrams) // 3
+        if len(without):
+            score[without] = 0
+        near = np.flatnonzero(score >= LEAST)
+        if len(near) > BEST:  # all that are as near as the last one that counts
+            near = near[score[near] >= np.partition(score[near], -BEST)[-BEST]]
+        near = near[np.lexsort((near, -score[near]))][:BEST].tolist()
+        votes = {}
+        for i in near[:VOTERS]:
+            votes[int(self.labels[i])] = votes.get(int(self.labels[i]), 0) + 1
+        out = {}
+        for i in near:
+            label = int(self.labels[i])
+            if label not in out:
+                out[label] = f"{level(by_words[i], WORDS)}{level(by_trigrams[i], TRIGRAMS)}{level(votes.get(label, 0), VOTES)}"
+                if len(out) == EVIDENCE:
+                    break
+        return list(out.items())
