@@ -54,10 +54,11 @@ test-gpu: tools ## a GPU backend as a plug-in, on a software device (fetches it;
 .PHONY: train-smoke
 train-smoke:
 	@deploy/packages.sh $(TRAIN_PACKAGES)
-	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; export LLAMA_CPP_SRC=$$(llama/build.sh source) LLAMA_LIB_DIR=$$(llama/build.sh) $(TRAIN_ENV); \
+	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; $(GO) build -tags llama -o "$$out/" ./cmd/mapperctl; \
+	export LLAMA_CPP_SRC=$$(llama/build.sh source) LLAMA_LIB_DIR=$$(llama/build.sh) $(TRAIN_ENV); \
 	/usr/bin/python3 checkpoints/train/normalize_test.py; /usr/bin/python3 checkpoints/train/lookup_test.py; \
 	$(TRAIN) --config checkpoints/train/smoke.yaml --out "$$out" --work "$$out" >"$$out/log" 2>&1 || { cat "$$out/log"; exit 1; }; \
-	$(GO) build -tags llama -o "$$out/" ./cmd/mapperctl; "$$out/mapperctl" checkpoint verify "$$out" >/dev/null; \
+	"$$out/mapperctl" checkpoint verify "$$out" >/dev/null; \
 	checkpoints/train/convert_test.sh "$$out" "$$out"/tokenizer-*.model "$$out/mapperctl"; \
 	echo "ok  	the training pipeline, at toy size, and the way from Hugging Face's layout"
 

@@ -110,7 +110,7 @@ func defaults() Config {
 		HTTP: HTTP{
 			Host: "0.0.0.0", MapperPort: 8000, ReadTimeout: 5000, WriteTimeout: 5000, IdleTimeout: 60000, DrainTimeout: 10000, Connections: 4096,
 		},
-		Engine:  Engine{Queue: 256, Slots: 16, StepMS: 20, GPULayers: -1},
+		Engine:  Engine{Queue: 96, Slots: 16, StepMS: 20, GPULayers: -1},
 		Mapping: Mapping{Threshold: 0.6, TimeoutMS: 500},
 	}
 }

@@ -76,6 +76,7 @@ func NewLocal(c *checkpoint.Checkpoint, t *Taxonomy, o LocalOptions, reg prometh
 	if len(adapters) == 0 {
 		adapters = []checkpoint.Adapter{{Name: "none"}}
 	}
+	o.Engine.Queue = max(1, o.Engine.Queue/len(adapters)) // they share the cores, so together they wait as long as one
 	for _, a := range adapters {
 		if err := l.start(c, a, task, o); err != nil {
 			return nil, err
