@@ -72,7 +72,7 @@ type HTTP struct {
 
 // Engine sizes the engine; zeros let it choose.
 type Engine struct {
-	Queue     int      `koanf:"queue"`      // requests that may wait; more rides out longer bursts, and answers later
+	Queue     int      `koanf:"queue"`      // requests that may wait, the adapters together; more rides out longer bursts, and answers later
 	Lanes     int      `koanf:"lanes"`      // decoder contexts; 0: one for each core for a small model, else one
 	Threads   int      `koanf:"threads"`    // of each lane; 0: what the lanes leave
 	Slots     int      `koanf:"slots"`      // requests a lane decodes together

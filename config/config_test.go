@@ -19,7 +19,7 @@ func TestFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		c, err := parse(raw, production)
-		if err != nil || c.Model.ServingBackend != backend || c.Engine.Queue != 256 {
+		if err != nil || c.Model.ServingBackend != backend || c.Engine.Queue != 96 {
 			t.Errorf("%s: %+v, %v", path, c, err)
 		}
 		if backend == "vllm" && (c.Database.Port != 5433 || c.Redis.Host != "cache") {
