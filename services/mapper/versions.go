@@ -186,17 +186,22 @@ func (v *Versions) Activate(ctx context.Context, id, action string, g Gate) erro
 		return fmt.Errorf("%s is active already", id)
 	}
 	var fresh *Local
+	canary := old.canary != nil && old.canary.Version() == id
 	err = v.store.Activate(id, action, func(c *checkpoint.Checkpoint) (err error) {
+		if canary { // it is loaded already
+			fresh = old.canary
+			return g.Check(ctx, c, fresh, old.active)
+		}
 		fresh, err = v.try(ctx, c, old.active, g)
 		return err
 	})
-	if fresh == nil {
+	switch {
+	case err == nil:
+		return v.replace(ctx, old, &serving{active: fresh})
+	case fresh == nil || canary: // a canary that is not good enough for all stays what it was
 		return err
 	}
-	if err != nil { // the store could not say so
-		return errors.Join(err, fresh.Close(ctx))
-	}
-	return v.replace(ctx, old, &serving{active: fresh})
+	return errors.Join(err, fresh.Close(ctx)) // the store could not say so
 }
 
 // Canary lets a version of the store answer a share of the requests, in percent, 0 ends it.

@@ -198,8 +198,13 @@ func TestVersionsCanary(t *testing.T) {
 	if !of["mapper-tiny@1"] || !of["mapper-tiny@2"] {
 		t.Errorf("metrics of %v", of)
 	}
+	do(t, v, control.Command{Action: "activate", Version: "mapper-tiny@2"})
+	if got := v.Status(); got != (Status{Active: "mapper-tiny@2"}) {
+		t.Errorf("the canary became %+v", got)
+	}
+	do(t, v, control.Command{Action: "canary", Version: "mapper-tiny@1", Percent: 5})
 	do(t, v, control.Command{Action: "canary", Percent: 0})
-	if got := v.Status(); got != (Status{Active: "mapper-tiny@1"}) {
+	if got := v.Status(); got != (Status{Active: "mapper-tiny@2"}) || ask("credit card number") != "mapper-tiny@2" {
 		t.Errorf("%+v", got)
 	}
 	if err := v.Do(context.Background(), control.Command{Action: "dance"}); err == nil {
