@@ -147,6 +147,29 @@ func TestVersionsChangeUnderLoad(t *testing.T) {
 	}
 }
 
+// measured returns the checkpoints that requests are counted for.
+func measured(t *testing.T, reg *prometheus.Registry) map[string]bool {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := map[string]bool{}
+	for _, f := range families {
+		if f.GetName() != "llm_requests_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "checkpoint" {
+					of[l.GetValue()] = true
+				}
+			}
+		}
+	}
+	return of
+}
+
 // A canary version answers its share, always the same requests, and its figures are its own.
 func TestVersionsCanary(t *testing.T) {
 	v, reg := openVersions(t)
@@ -179,22 +202,7 @@ func TestVersionsCanary(t *testing.T) {
 	if canary < n*20/100 || canary > n*40/100 {
 		t.Errorf("the canary answered %d of %d", canary, n)
 	}
-	families, err := reg.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	of := map[string]bool{}
-	for _, f := range families {
-		if f.GetName() == "llm_requests_total" {
-			for _, m := range f.GetMetric() {
-				for _, l := range m.GetLabel() {
-					if l.GetName() == "checkpoint" {
-						of[l.GetValue()] = true
-					}
-				}
-			}
-		}
-	}
+	of := measured(t, reg)
 	if !of["mapper-tiny@1"] || !of["mapper-tiny@2"] {
 		t.Errorf("metrics of %v", of)
 	}
