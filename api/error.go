@@ -14,10 +14,14 @@ type Code string
 // The codes, each with its HTTP status.
 const (
 	InvalidRequest   Code = "INVALID_REQUEST"    // 400
+	Unauthorized     Code = "UNAUTHORIZED"       // 401
+	Forbidden        Code = "FORBIDDEN"          // 403
 	NotFound         Code = "NOT_FOUND"          // 404
 	MethodNotAllowed Code = "METHOD_NOT_ALLOWED" // 405
 	RequestTimeout   Code = "REQUEST_TIMEOUT"    // 408
+	Conflict         Code = "CONFLICT"           // 409
 	PayloadTooLarge  Code = "PAYLOAD_TOO_LARGE"  // 413
+	RateLimited      Code = "RATE_LIMITED"       // 429
 	Overloaded       Code = "OVERLOADED"         // 429
 	Internal         Code = "INTERNAL"           // 500
 	Unavailable      Code = "UNAVAILABLE"        // 503
@@ -28,15 +32,21 @@ func (c Code) Status() int {
 	switch c {
 	case InvalidRequest:
 		return http.StatusBadRequest
+	case Unauthorized:
+		return http.StatusUnauthorized
+	case Forbidden:
+		return http.StatusForbidden
 	case NotFound:
 		return http.StatusNotFound
 	case MethodNotAllowed:
 		return http.StatusMethodNotAllowed
 	case RequestTimeout:
 		return http.StatusRequestTimeout
+	case Conflict:
+		return http.StatusConflict
 	case PayloadTooLarge:
 		return http.StatusRequestEntityTooLarge
-	case Overloaded:
+	case Overloaded, RateLimited:
 		return http.StatusTooManyRequests
 	case Unavailable:
 		return http.StatusServiceUnavailable
@@ -59,7 +69,7 @@ type Error struct {
 func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{
 		Code: code, Message: fmt.Sprintf(format, args...),
-		Retryable: code == RequestTimeout || code == Overloaded || code == Unavailable,
+		Retryable: code == RequestTimeout || code == Overloaded || code == RateLimited || code == Unavailable,
 	}
 }
 

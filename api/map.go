@@ -117,16 +117,16 @@ type TaxonomyResponse struct {
 	Labels         []Label  `json:"labels"`
 }
 
-// ParseMapRequest reads a request body. header is the X-Tenant-ID header, which must agree with the body.
-func ParseMapRequest(body []byte, header string) (req MapRequest, err error) {
+// ParseMapRequest reads a request body. tenant is the caller's; the body may say it too, and no other.
+func ParseMapRequest(body []byte, tenant string) (req MapRequest, err error) {
 	if err := decode(body, &req); err != nil {
 		return req, err
 	}
-	return req, req.check(header)
+	return req, req.check(tenant)
 }
 
 // ParseMapBatchRequest reads a batch's body. An item that is wrong in itself has its error in errs.
-func ParseMapBatchRequest(body []byte, header string) (req MapBatchRequest, errs []error, err error) {
+func ParseMapBatchRequest(body []byte, tenant string) (req MapBatchRequest, errs []error, err error) {
 	if err := decode(body, &req); err != nil {
 		return req, nil, err
 	}
@@ -134,22 +134,20 @@ func ParseMapBatchRequest(body []byte, header string) (req MapBatchRequest, errs
 		return req, nil, Errorf(InvalidRequest, "requests has %d items; send 1 to %d", n, MaxBatch)
 	}
 	for i := range req.Requests {
-		errs = append(errs, req.Requests[i].check(header))
+		errs = append(errs, req.Requests[i].check(tenant))
 	}
 	return req, errs, nil
 }
 
-func (r *MapRequest) check(header string) error {
+func (r *MapRequest) check(tenant string) error {
 	if r.TenantID == "" {
-		r.TenantID = header
+		r.TenantID = tenant
 	}
 	switch {
 	case r.Detector == "" || len(r.Detector) > MaxDetector:
 		return Errorf(InvalidRequest, "detector must have 1 to %d bytes", MaxDetector)
-	case r.TenantID == "" || len(r.TenantID) > MaxTenant:
-		return Errorf(InvalidRequest, "tenant_id, here or in X-Tenant-ID, must have 1 to %d bytes", MaxTenant)
-	case header != "" && r.TenantID != header:
-		return Errorf(InvalidRequest, "tenant_id and X-Tenant-ID differ; send one, or the same in both")
+	case r.TenantID != tenant:
+		return Errorf(Forbidden, "tenant_id is not the tenant of this key; leave it out, or send the key's")
 	case len(r.Metadata) > 0 && r.Metadata[0] != '{' && string(r.Metadata) != "null":
 		return Errorf(InvalidRequest, "metadata must be an object")
 	}
@@ -169,9 +167,9 @@ func (r *MapRequest) check(header string) error {
 	if strings.TrimSpace(r.Output) == "" {
 		return Errorf(InvalidRequest, "output is empty; send what the detector said")
 	}
-	for _, s := range []string{r.Detector, r.TenantID, r.Output} {
+	for _, s := range []string{r.Detector, r.Output} {
 		if strings.IndexByte(s, 0) >= 0 {
-			return Errorf(InvalidRequest, "a NUL byte is in detector, output or tenant_id; remove it")
+			return Errorf(InvalidRequest, "a NUL byte is in detector or output; remove it")
 		}
 	}
 	return nil
@@ -211,7 +209,7 @@ func badJSON(err error) error {
 	case errors.As(err, &kind):
 		return Errorf(InvalidRequest, "a field has the wrong type; %s is wanted, at byte %d", kind.Type, kind.Offset)
 	case strings.Contains(err.Error(), "unknown field"):
-		return Errorf(InvalidRequest, "the body has a field that is not known; detector, output, metadata and tenant_id are (requests around a batch)")
+		return Errorf(InvalidRequest, "the body has a field that is not known; api/openapi.yaml has those that are")
 	}
 	return Errorf(InvalidRequest, "the body ends before the JSON does")
 }

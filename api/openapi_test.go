@@ -21,6 +21,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 	for _, v := range []any{
 		MapRequest{}, MapBatchRequest{}, MapBatchResponse{}, BatchResult{}, Mapping{}, Candidate{}, Provenance{}, Finding{}, VersionInfo{}, TaxonomyResponse{}, Label{}, Error{},
+		EventsResponse{}, Event{}, EventFinding{}, Key{}, KeysResponse{}, NewKeyRequest{}, RotateKeyRequest{}, NewKeyResponse{},
 	} {
 		kind := reflect.TypeOf(v)
 		schema := doc.Components.Schemas[kind.Name()]

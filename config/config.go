@@ -4,10 +4,13 @@
 package config
 
 import (
+	"cmp"
 	"embed"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"net/url"
 	"os"
 	"regexp"
@@ -38,18 +41,36 @@ func Detectors() fs.FS {
 	return dir
 }
 
-// Database is where a Postgres is. Name and database mean the same; name wins.
-type Database struct {
-	Host     string `koanf:"host"`
-	Port     int    `koanf:"port"`
-	Name     string `koanf:"name"`
-	Database string `koanf:"database"`
+// Secret is a value that is never printed.
+type Secret string
+
+// String hides the value from everything that prints.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "****"
 }
 
-// Redis is where the cache is.
+// Database is where a Postgres is. Name and database mean the same; name wins.
+type Database struct {
+	Host        string `koanf:"host"`
+	Port        int    `koanf:"port"`
+	Name        string `koanf:"name"`
+	Database    string `koanf:"database"`
+	User        string `koanf:"user"` // the service's own role; its name where not set
+	Password    Secret `koanf:"password"`
+	TLS         string `koanf:"tls"`         // libpq's sslmode: disable, prefer, require, verify-ca, verify-full
+	Connections int    `koanf:"connections"` // of a pool, at most
+}
+
+// Redis is where the shared limits and the idempotency keys are.
 type Redis struct {
-	Host string `koanf:"host"`
-	Port int    `koanf:"port"`
+	Host     string `koanf:"host"`
+	Port     int    `koanf:"port"`
+	User     string `koanf:"user"`
+	Password Secret `koanf:"password"`
+	TLS      bool   `koanf:"tls"`
 }
 
 // Model says what answers.
@@ -68,6 +89,38 @@ type HTTP struct {
 	IdleTimeout  int    `koanf:"idle_timeout_ms"`  // between requests of a connection; more than the load balancer's
 	DrainTimeout int    `koanf:"drain_timeout_ms"` // for running requests at a stop; less than the platform's grace period
 	Connections  int    `koanf:"connections"`      // open at once
+
+	TLSCert        string   `koanf:"tls_cert"`        // PEM file; with tls_key the service speaks TLS, and follows changes of the files
+	TLSKey         string   `koanf:"tls_key"`         // PEM file
+	TrustedProxies []string `koanf:"trusted_proxies"` // networks (10.0.0.0/8) whose X-Forwarded-For and traceparent are believed
+	PprofPort      int      `koanf:"pprof_port"`      // on 127.0.0.1; 0 has none
+}
+
+// Access says who may ask.
+type Access struct {
+	// MasterKey is 32 bytes in base64, the same for all replicas: what API keys are hashed with, tenants' data keys are
+	// wrapped with, and the audit is signed with derives from it. Development makes one; production must have it.
+	MasterKey Secret `koanf:"master_key"`
+}
+
+// Limits are requests a minute; 0 is no limit. A tenant's own settings come first.
+type Limits struct {
+	Key     int `koanf:"key"`     // of one API key
+	Tenant  int `koanf:"tenant"`  // of all keys of a tenant together
+	Address int `koanf:"address"` // without a valid key, from one address
+}
+
+// Audit says how events are kept.
+type Audit struct {
+	JournalMB     int `koanf:"journal_mb"`     // what the local journal may hold while Postgres is away; then mapping is refused
+	RetentionDays int `koanf:"retention_days"` // of events; 0 keeps them; a tenant's own setting comes first
+	SealMinutes   int `koanf:"seal_minutes"`   // between signatures of a chain that has grown
+}
+
+// Tracing sends spans by OTLP over HTTP.
+type Tracing struct {
+	Endpoint string  `koanf:"endpoint"` // a URL: http://collector:4318; empty sends none
+	Sample   float64 `koanf:"sample"`   // share of the requests that are traced where the caller does not say
 }
 
 // Engine sizes the engine; zeros let it choose.
@@ -96,12 +149,41 @@ type Config struct {
 	OrchestrationDatabase Database `koanf:"orchestration_database"`
 	AnalysisDatabase      Database `koanf:"analysis_database"`
 	MapperDatabase        Database `koanf:"mapper_database"`
-	Database              Database `koanf:"database"` // for all services, where theirs is not set
+	AccessDatabase        Database `koanf:"access_database"` // tenants and keys of all services; mapper_database where not set
+	Database              Database `koanf:"database"`        // for all services, where theirs is not set
 	Redis                 Redis    `koanf:"redis"`
 	Model                 Model    `koanf:"model"`
 	HTTP                  HTTP     `koanf:"http"`
 	Engine                Engine   `koanf:"engine"`
 	Mapping               Mapping  `koanf:"mapping"`
+	StateDir              string   `koanf:"state_dir"` // what must outlive the process: the journal; each replica has its own
+	Access                Access   `koanf:"access"`
+	Limits                Limits   `koanf:"limits"`
+	Audit                 Audit    `koanf:"audit"`
+	Tracing               Tracing  `koanf:"tracing"`
+}
+
+// Development says whether this is no production: a master key is made, nothing is limited, state is in the tree.
+func (c Config) Development() bool { return c.Environment == "development" }
+
+// DatabaseOf is where a service's schema is, and its role there: its own settings over those for all, over defaults.
+// Tenants and keys, the schema access, are beside the mapper's unless access_database says where.
+func (c Config) DatabaseOf(service string) Database {
+	layers := map[string][]Database{
+		"mapper": {c.MapperDatabase}, "access": {c.AccessDatabase, c.MapperDatabase},
+		"orchestration": {c.OrchestrationDatabase}, "analysis": {c.AnalysisDatabase},
+	}[service]
+	if len(layers) > 1 {
+		layers[1].User, layers[1].Password = "", "" // a role is never shared
+	}
+	var d Database
+	for _, over := range append(layers, c.Database, Database{Host: "localhost", Port: 5432, Name: "llama_mapper", User: service, TLS: "prefer", Connections: 8}) {
+		d.Host, d.Port = cmp.Or(d.Host, over.Host), cmp.Or(d.Port, over.Port)
+		d.Name = cmp.Or(d.Name, over.Name, over.Database)
+		d.User, d.Password = cmp.Or(d.User, over.User), cmp.Or(d.Password, over.Password)
+		d.TLS, d.Connections = cmp.Or(d.TLS, over.TLS), cmp.Or(d.Connections, over.Connections)
+	}
+	return d
 }
 
 func defaults() Config {
@@ -112,6 +194,27 @@ func defaults() Config {
 		},
 		Engine:  Engine{Queue: 96, Slots: 16, StepMS: 20, GPULayers: -1},
 		Mapping: Mapping{Threshold: 0.6, TimeoutMS: 500},
+		Redis:   Redis{Host: "localhost", Port: 6379},
+		Audit:   Audit{JournalMB: 1024, SealMinutes: 10},
+		Tracing: Tracing{Sample: 0.01},
+	}
+}
+
+// settle fills in what depends on the environment and is not set.
+func (c *Config) settle(set func(key string) bool) {
+	if c.StateDir == "" {
+		c.StateDir = "/var/lib/llama-mapper"
+		if c.Development() {
+			c.StateDir = ".run/state"
+		}
+	}
+	for key, limit := range map[string]struct {
+		at     *int
+		minute int
+	}{"limits.key": {&c.Limits.Key, 600}, "limits.tenant": {&c.Limits.Tenant, 600}, "limits.address": {&c.Limits.Address, 120}} {
+		if !set(key) && !c.Development() {
+			*limit.at = limit.minute
+		}
 	}
 }
 
@@ -145,12 +248,7 @@ func parse(raw []byte, environ []string) (Config, error) {
 	var errs []error
 	expand(tree, env, "", &errs)
 	k := koanf.New(".")
-	over := map[string]any{}
-	for name, value := range env {
-		if key, ok := strings.CutPrefix(name, Prefix); ok {
-			over[strings.ReplaceAll(strings.ToLower(key), "__", ".")] = value
-		}
-	}
+	over := overrides(env, &errs)
 	if err := errors.Join(k.Load(tied(tree), nil), k.Load(tied(maps.Unflatten(over, ".")), nil)); err != nil {
 		return c, err
 	}
@@ -165,7 +263,32 @@ func parse(raw []byte, environ []string) (Config, error) {
 	for _, key := range meta.Unused {
 		errs = append(errs, fmt.Errorf("%s: this key is not known", key))
 	}
+	c.settle(k.Exists)
 	return c, errors.Join(append(errs, c.validate())...)
+}
+
+// secrets are the keys that may be read from a file: LLAMA_MAPPER_REDIS__PASSWORD_FILE names one.
+var secrets = regexp.MustCompile(`(^|[._])(password|master_key)$`)
+
+// overrides are the settings that the environment has.
+func overrides(env map[string]string, errs *[]error) map[string]any {
+	over := map[string]any{}
+	for name, value := range env {
+		key, ok := strings.CutPrefix(name, Prefix)
+		if !ok {
+			continue
+		}
+		key = strings.ReplaceAll(strings.ToLower(key), "__", ".")
+		if secret, ok := strings.CutSuffix(key, "_file"); ok && secrets.MatchString(secret) {
+			raw, err := os.ReadFile(value)
+			if err != nil {
+				*errs = append(*errs, fmt.Errorf("%s: %w", secret, err))
+			}
+			key, value = secret, strings.TrimSpace(string(raw))
+		}
+		over[key] = value
+	}
+	return over
 }
 
 // tied is a tree that was read already, as a koanf provider.
@@ -225,6 +348,26 @@ func (c *Config) validate() error {
 	} {
 		between(key, port, 0, 65535)
 	}
+	if key, err := base64.StdEncoding.DecodeString(string(c.Access.MasterKey)); c.Access.MasterKey != "" {
+		check(err == nil && len(key) == 32, "access.master_key: it must be 32 bytes in base64; openssl rand -base64 32 makes one")
+	}
+	check((c.HTTP.TLSCert == "") == (c.HTTP.TLSKey == ""), "http.tls_cert, http.tls_key: set both or none")
+	for _, network := range c.HTTP.TrustedProxies {
+		_, err := netip.ParsePrefix(network)
+		check(err == nil, "http.trusted_proxies: %q is not a network such as 10.0.0.0/8", network)
+	}
+	if c.Tracing.Endpoint != "" {
+		u, err := url.Parse(c.Tracing.Endpoint)
+		check(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", "tracing.endpoint: it must be an http or https URL")
+	}
+	check(c.Tracing.Sample >= 0 && c.Tracing.Sample <= 1, "tracing.sample: %g is outside 0 to 1", c.Tracing.Sample)
+	between("http.pprof_port", c.HTTP.PprofPort, 0, 65535)
+	between("limits.key", c.Limits.Key, 0, 1e9)
+	between("limits.tenant", c.Limits.Tenant, 0, 1e9)
+	between("limits.address", c.Limits.Address, 0, 1e9)
+	between("audit.journal_mb", c.Audit.JournalMB, 1, 1<<20)
+	between("audit.retention_days", c.Audit.RetentionDays, 0, 36500)
+	between("audit.seal_minutes", c.Audit.SealMinutes, 1, 1440)
 	between("http.read_timeout_ms", c.HTTP.ReadTimeout, 1, 600000)
 	between("http.write_timeout_ms", c.HTTP.WriteTimeout, 1, 600000)
 	between("http.idle_timeout_ms", c.HTTP.IdleTimeout, 1, 3600000)

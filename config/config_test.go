@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -70,6 +71,48 @@ mapping: {threshold: 2, thresholds: {x: -1}}
 		if _, err := parse([]byte(bad), nil); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
+	}
+}
+
+// A secret may be in a file, and is never printed.
+func TestSecrets(t *testing.T) {
+	file := t.TempDir() + "/password"
+	if err := os.WriteFile(file, []byte("hunter2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	environ := []string{"LLAMA_MAPPER_REDIS__PASSWORD_FILE=" + file, "LLAMA_MAPPER_MAPPER_DATABASE__PASSWORD=hunter3"}
+	c, err := parse([]byte("environment: development\nmodel: {serving_backend: local, model_path: x}"), environ)
+	if err != nil || c.Redis.Password != "hunter2" || c.DatabaseOf("mapper").Password != "hunter3" {
+		t.Fatalf("%v %v", c.Redis, err)
+	}
+	printed, err := c.YAML()
+	if err != nil || strings.Contains(string(printed)+fmt.Sprintf("%v %+v", c, c), "hunter") || !strings.Contains(string(printed), "password: '****'") {
+		t.Errorf("%s\n%v", printed, err)
+	}
+	for _, bad := range []string{"LLAMA_MAPPER_REDIS__PASSWORD_FILE=/absent", "LLAMA_MAPPER_REDIS__HOST_FILE=" + file, "LLAMA_MAPPER_ACCESS__MASTER_KEY=short"} {
+		if _, err := parse([]byte("model: {serving_backend: local, model_path: x}"), []string{bad}); err == nil {
+			t.Errorf("%s was taken", bad)
+		}
+	}
+}
+
+// Where each service's schema is, and that production has limits and development none.
+func TestDatabases(t *testing.T) {
+	dev, err := Load("development.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mapper, access, analysis := dev.DatabaseOf("mapper"), dev.DatabaseOf("access"), dev.DatabaseOf("analysis")
+	if mapper.Name != "llama_mapper_dev" || access.Name != mapper.Name || analysis.Name != "analysis_dev" || mapper.User != "mapper" || access.User != "access" || analysis.Port != 5432 {
+		t.Errorf("%+v %+v %+v", mapper, access, analysis)
+	}
+	raw, err := os.ReadFile("production.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	prod, err := parse(raw, production)
+	if err != nil || prod.DatabaseOf("mapper").Host != "db" || prod.Limits.Key != 600 || dev.Limits.Key != 0 {
+		t.Errorf("%+v %+v %v", prod.DatabaseOf("mapper"), prod.Limits, err)
 	}
 }
 
