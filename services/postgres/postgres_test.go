@@ -1,0 +1,200 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/config"
+	"github.com/llama-mapper/llama-mapper/services/postgres"
+	"github.com/llama-mapper/llama-mapper/services/postgres/postgrestest"
+)
+
+func opened(t *testing.T, d config.Database, service string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := postgres.Open(d, service, prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+func migrator(t *testing.T, d config.Database, service string) *postgres.Migrator {
+	t.Helper()
+	m, err := postgres.NewMigrator(d, service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+// populate puts a row into every table of a schema that has only text, numbers, bytes and times.
+var populate = map[string][]string{
+	"access": {
+		"INSERT INTO access.tenants (id, data_key) VALUES ('a', 'x')",
+		"INSERT INTO access.keys (id, tenant, hash, name, role, scopes) VALUES ('k', 'a', 'x', 'n', 'admin', '{map}')",
+	},
+	"mapper": {
+		"INSERT INTO mapper.chains (tenant, hash, pruned_hash) VALUES ('a', 'x', 'x')",
+		"INSERT INTO mapper.events (tenant, seq, at, leaf, hash, sealed) VALUES ('a', 1, now(), 'x', 'x', 'x')",
+		"INSERT INTO mapper.seals (tenant, seq, hash, at, signature) VALUES ('a', 1, 'x', now(), 'x')",
+		"INSERT INTO mapper.journals (replica, position) VALUES ('r', 1)",
+	},
+}
+
+// Every schema goes up, all the way down and up again with rows in its tables.
+func TestMigrations(t *testing.T) {
+	of := postgrestest.New(t)
+	ctx := context.Background()
+	for _, service := range postgres.Services {
+		t.Run(service, func(t *testing.T) {
+			m, pool := migrator(t, of(service), service), opened(t, of(service), service)
+			for range 2 {
+				n, err := m.Up(ctx)
+				if err != nil || n == 0 {
+					t.Fatalf("up: %d steps, %v", n, err)
+				}
+				err = postgres.InTenant(ctx, pool, "a", func(tx pgx.Tx) error {
+					for _, statement := range populate[service] {
+						if _, err := tx.Exec(ctx, statement); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for range n {
+					if err := m.Down(ctx); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			steps, err := m.Status(ctx)
+			if err != nil || len(steps) == 0 || steps[0].Applied {
+				t.Errorf("%v %v", steps, err)
+			}
+		})
+	}
+}
+
+// Replicas that migrate at once apply each step once.
+func TestMigrateAtOnce(t *testing.T) {
+	of := postgrestest.New(t)
+	var wg sync.WaitGroup
+	applied := make([]int, 4)
+	for i := range applied {
+		m := migrator(t, of("mapper"), "mapper")
+		wg.Go(func() {
+			var err error
+			if applied[i], err = m.Up(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	sum := 0
+	for _, n := range applied {
+		sum += n
+	}
+	if steps, err := migrator(t, of("mapper"), "mapper").Status(context.Background()); err != nil || sum != len(steps) {
+		t.Errorf("%v of %d steps, %v", applied, len(steps), err)
+	}
+}
+
+// Without any condition in the statement a transaction sees and changes its own tenant's rows only; without a tenant,
+// none.
+func TestRowLevelSecurity(t *testing.T) {
+	of := postgrestest.Migrated(t)
+	ctx := context.Background()
+	for _, service := range postgres.Services {
+		pool := opened(t, of(service), service)
+		rows, err := pool.Query(ctx, "SELECT c.relname, c.relforcerowsecurity FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'r'", service)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var table string
+		var forced bool
+		if _, err := pgx.ForEachRow(rows, []any{&table, &forced}, func() error {
+			if !forced && table != "schema_version" && table != "journals" { // those have no tenant
+				return fmt.Errorf("%s has no row-level security", table)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	pool := opened(t, of("mapper"), "mapper")
+	insert := func(as, of string) error {
+		return postgres.InTenant(ctx, pool, as, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, "INSERT INTO mapper.events (tenant, seq, at, leaf, hash, sealed) VALUES ($1, 1, now(), 'x', 'x', 'x')", of)
+			return err
+		})
+	}
+	if err := errors.Join(insert("a", "a"), insert("*", "b")); err != nil {
+		t.Fatal(err)
+	}
+	var pg *pgconn.PgError
+	if err := insert("a", "b"); !errors.As(err, &pg) || pg.Code != "42501" {
+		t.Errorf("a wrote for b: %v", err)
+	}
+	for as, want := range map[string]string{"a": "[a]", "b": "[b]", "*": "[a b]", "": "[]", "c": "[]"} {
+		err := postgres.InTenant(ctx, pool, as, func(tx pgx.Tx) error {
+			rows, err := tx.Query(ctx, "SELECT tenant FROM mapper.events ORDER BY tenant")
+			if err != nil {
+				return err
+			}
+			seen, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			if fmt.Sprint(seen) != want {
+				t.Errorf("%q sees %v, want %s", as, seen, want)
+			}
+			if as == "c" {
+				tag, err := tx.Exec(ctx, "DELETE FROM mapper.events")
+				if err != nil || tag.RowsAffected() != 0 {
+					t.Errorf("c deleted %d: %v", tag.RowsAffected(), err)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := opened(t, of("access"), "access").Exec(ctx, "SELECT * FROM mapper.events"); !errors.As(err, &pg) || pg.Code != "42501" {
+		t.Errorf("another service's role reads the schema: %v", err)
+	}
+}
+
+// What a client is told when the server is away, and when a statement is wrong.
+func TestAway(t *testing.T) {
+	pool := opened(t, config.Database{Host: "127.0.0.1", Port: 1, Name: "n", User: "u", Password: "hunter2", TLS: "prefer", Connections: 1}, "mapper")
+	_, err := pool.Exec(context.Background(), "SELECT 1")
+	if e := api.AsError(postgres.Away(err)); e.Code != api.Unavailable || strings.Contains(e.Message, "127") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("%+v", e)
+	}
+	if e := api.AsError(postgres.Away(&pgconn.PgError{Code: "42601"})); e.Code != api.Internal {
+		t.Errorf("%+v", e)
+	}
+	if e := api.AsError(postgres.Away(api.Errorf(api.NotFound, "x"))); e.Code != api.NotFound || postgres.Away(nil) != nil {
+		t.Errorf("%+v", e)
+	}
+	if _, err := postgres.Open(config.Database{Host: "h", Port: 1, TLS: "sometimes", Password: "hunter2"}, "mapper", prometheus.NewRegistry()); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a wrong tls: %v", err)
+	}
+}
