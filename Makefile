@@ -16,6 +16,10 @@ TRAIN := nice /usr/bin/python3 checkpoints/train/train.py
 GO := dir=$$(llama/build.sh); CGO_CXXFLAGS="-O2 -I$$dir/include" go
 LINT_VERSION := v2.15.0
 
+# Starts a private PostgreSQL and Redis for a recipe's shell, and ends them with it. $(1) names their directory, $(2) is
+# more options of PostgreSQL.
+SERVERS = trap 'deploy/servers.sh .run/$(1) stop' EXIT; mkdir -p .run; PG_OPTIONS="$(2)" deploy/servers.sh .run/$(1) >.run/$(1).env; set -a; . .run/$(1).env; set +a
+
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,9 +46,13 @@ run: build ## start the mapper and print a request to try; Ctrl-C stops it
 
 .PHONY: test
 test: tools ## all tests: pure Go, then with llama.cpp and the shipped checkpoint, then the training pipeline
-	CGO_ENABLED=0 go test ./...
-	$(GO) test -tags llama ./llama/ ./services/... ./cmd/...
+	@$(call SERVERS,test,-c fsync=off); set -x; CGO_ENABLED=0 go test ./...; \
+	$(GO) test -tags llama ./llama/ ./services/mapper/ ./cmd/...
 	@$(MAKE) --no-print-directory train-smoke
+
+.PHONY: drill
+drill: tools ## kill -9 of the mapper, of PostgreSQL and of Redis under load, 50,000 requests each: nothing acknowledged is lost
+	@$(GO) test -count 1 -tags llama,drill -v -run TestDrill ./cmd/mapper | grep -v '"level"'
 
 .PHONY: test-gpu
 test-gpu: tools ## a GPU backend as a plug-in, on a software device (fetches it; not part of test)
@@ -87,15 +95,18 @@ check: tools ## lint, vet, format, race tests, tidy, a short fuzz of every parse
 	CGO_ENABLED=0 go vet ./...
 	$(GO) vet -tags llama ./...
 	@$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION) run --build-tags llama ./...
-	$(GO) test -race -tags llama -short ./...
+	@$(call SERVERS,test,-c fsync=off); set -x; $(GO) test -race -tags llama -short ./...
 	@for target in $$(grep -rho 'func Fuzz[A-Za-z]*' --include='*_test.go' . | cut -c6- | sort -u); do \
 		for dir in $$(grep -rl "func $$target(" --include='*_test.go' . | xargs -n1 dirname); do \
 			CGO_ENABLED=0 go test -run '^$$' -fuzz "^$$target$$" -fuzztime 3s "$$dir" | tail -n1; done; done
 
 .PHONY: bench
 bench: build ## measure: bare decode loop, the mapper over HTTP, overload, and llama-server if it was built
-	@$(GO) run -tags llama ./bench -tools "$$(ls -d $$dir/tools/bin 2>/dev/null)"
+	@$(call SERVERS,bench); export LLAMA_MAPPER_STATE_DIR=.run/bench/state; bin/mapperctl migrate up all >/dev/null; \
+	key=$$(bin/mapperctl keys create --tenant bench 2>/dev/null); \
+	$(GO) run -tags llama ./bench -key "$$key" -tools "$$(ls -d $$dir/tools/bin 2>/dev/null)"
 
 .PHONY: clean
 clean: ## remove what was built here; the llama.cpp cache stays (it is under ~/.cache/llama-mapper)
+	@for dir in .run .run/test .run/bench; do [ ! -f $$dir/servers ] || deploy/servers.sh $$dir stop; done
 	rm -rf bin .run

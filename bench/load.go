@@ -35,10 +35,11 @@ type connection struct {
 	last bool // the server closes it
 }
 
-func newTarget(address, path string, bodies [][]byte, check func(int, []byte) error) *target {
+// newTarget makes requests; header is more lines of each, "" or ending in \r\n.
+func newTarget(address, path, header string, bodies [][]byte, check func(int, []byte) error) *target {
 	t := &target{address: address, check: check}
 	for _, body := range bodies {
-		t.requests = append(t.requests, fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, address, len(body), body))
+		t.requests = append(t.requests, fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s", path, address, len(body), header, body))
 	}
 	return t
 }

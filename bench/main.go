@@ -31,17 +31,18 @@ const limit = 500 * time.Millisecond
 func main() {
 	path := flag.String("checkpoint", "checkpoints/mapper-tiny", "checkpoint directory")
 	binary := flag.String("mapper", "bin/mapper", "mapper to start")
+	key := flag.String("key", "", "API key for the mapper")
 	tools := flag.String("tools", "", "directory of llama-server; empty skips it")
 	each := flag.Duration("time", 5*time.Second, "length of one measurement")
 	overload := flag.Duration("overload", 30*time.Second, "length of the overload")
 	flag.Parse()
-	if err := run(*path, *binary, *tools, *each, *overload); err != nil {
+	if err := run(*path, *binary, *key, *tools, *each, *overload); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(path, binary, tools string, each, overload time.Duration) error {
+func run(path, binary, key, tools string, each, overload time.Duration) error {
 	w, err := prepare(path)
 	if err != nil {
 		return err
@@ -51,7 +52,7 @@ func run(path, binary, tools string, each, overload time.Duration) error {
 	if err != nil {
 		return err
 	}
-	ours8, err := measureMapper(w, binary, bare, each, overload)
+	ours8, err := measureMapper(w, binary, key, bare, each, overload)
 	if err != nil || tools == "" {
 		if tools == "" {
 			fmt.Println("\nllama-server was not measured; `make llama-server` builds it")
@@ -123,7 +124,7 @@ func prepare(path string) (*work, error) {
 		if err != nil {
 			return nil, err
 		}
-		body, err := json.Marshal(map[string]string{"detector": "bench-detector", "output": finding, "tenant_id": "bench"})
+		body, err := json.Marshal(map[string]string{"detector": "bench-detector", "output": finding})
 		if err != nil {
 			return nil, err
 		}

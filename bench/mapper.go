@@ -98,7 +98,7 @@ func freePort() (int, error) {
 }
 
 // measureMapper returns the mapper's requests per second at 8 clients.
-func measureMapper(w *work, binary string, bare float64, each, overload time.Duration) (ours8 float64, err error) {
+func measureMapper(w *work, binary, key string, bare float64, each, overload time.Duration) (ours8 float64, err error) {
 	runtime.GOMAXPROCS(1) // from here on this process is a client; a second thread would only spin on the server's cores
 	port, err := freePort()
 	if err != nil {
@@ -114,7 +114,7 @@ func measureMapper(w *work, binary string, bare float64, each, overload time.Dur
 		return 0, err
 	}
 	fmt.Printf("\nmapper over HTTP, model path, distinct findings, client on the same cores\n  ready after %d ms, resident %d MB\n", s.ready.Milliseconds(), idle>>20)
-	t := newTarget(s.address, "/api/v1/map?source=model", w.bodies, check)
+	t := newTarget(s.address, "/api/v1/map?source=model", "X-API-Key: "+key+"\r\n", w.bodies, check)
 	t.closed(8, time.Second) // connections, caches
 	var peak result
 	for _, clients := range []int{1, 8, 32} {

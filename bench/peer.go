@@ -53,7 +53,7 @@ func measurePeer(w *work, tools string, ours8 float64, each time.Duration) (err 
 			}
 			bodies = append(bodies, raw)
 		}
-		t := newTarget(s.address, "/completion", bodies, func(status int, body []byte) error {
+		t := newTarget(s.address, "/completion", "", bodies, func(status int, body []byte) error {
 			if status != 200 || !json.Valid(body) {
 				return fmt.Errorf("status %d", status)
 			}

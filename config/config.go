@@ -329,9 +329,6 @@ func (c *Config) validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	between := func(key string, v, least, most int) {
-		check(v >= least && v <= most, "%s: %d is outside %d to %d", key, v, least, most)
-	}
 	check(slices.Contains([]string{"DEBUG", "INFO", "WARN", "ERROR"}, strings.ToUpper(c.LogLevel)), "log_level: %q is not DEBUG, INFO, WARN or ERROR", c.LogLevel)
 	switch c.Model.ServingBackend {
 	case "local":
@@ -341,12 +338,6 @@ func (c *Config) validate() error {
 		check(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", "model.model_endpoint: it must be an http or https URL")
 	default:
 		check(false, "model.serving_backend: %q is not local or vllm", c.Model.ServingBackend)
-	}
-	for key, port := range map[string]int{
-		"orchestration_database.port": c.OrchestrationDatabase.Port, "analysis_database.port": c.AnalysisDatabase.Port,
-		"mapper_database.port": c.MapperDatabase.Port, "database.port": c.Database.Port, "redis.port": c.Redis.Port, "http.mapper_port": c.HTTP.MapperPort,
-	} {
-		between(key, port, 0, 65535)
 	}
 	if key, err := base64.StdEncoding.DecodeString(string(c.Access.MasterKey)); c.Access.MasterKey != "" {
 		check(err == nil && len(key) == 32, "access.master_key: it must be 32 bytes in base64; openssl rand -base64 32 makes one")
@@ -361,6 +352,34 @@ func (c *Config) validate() error {
 		check(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", "tracing.endpoint: it must be an http or https URL")
 	}
 	check(c.Tracing.Sample >= 0 && c.Tracing.Sample <= 1, "tracing.sample: %g is outside 0 to 1", c.Tracing.Sample)
+	check(c.Mapping.Threshold >= 0 && c.Mapping.Threshold <= 1, "mapping.threshold: %g is outside 0 to 1", c.Mapping.Threshold)
+	for detector, v := range c.Mapping.Thresholds {
+		check(v >= 0 && v <= 1, "mapping.thresholds.%s: %g is outside 0 to 1", detector, v)
+	}
+	errs = append(errs, c.validateSizes()...)
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
+}
+
+// validateSizes checks what is a number with bounds.
+func (c *Config) validateSizes() (errs []error) {
+	between := func(key string, v, least, most int) {
+		if v < least || v > most {
+			errs = append(errs, fmt.Errorf("%s: %d is outside %d to %d", key, v, least, most))
+		}
+	}
+	for key, port := range map[string]int{
+		"orchestration_database.port": c.OrchestrationDatabase.Port, "analysis_database.port": c.AnalysisDatabase.Port, "access_database.port": c.AccessDatabase.Port,
+		"mapper_database.port": c.MapperDatabase.Port, "database.port": c.Database.Port, "redis.port": c.Redis.Port, "http.mapper_port": c.HTTP.MapperPort,
+	} {
+		between(key, port, 0, 65535)
+	}
+	for key, n := range map[string]int{
+		"orchestration_database": c.OrchestrationDatabase.Connections, "analysis_database": c.AnalysisDatabase.Connections, "access_database": c.AccessDatabase.Connections,
+		"mapper_database": c.MapperDatabase.Connections, "database": c.Database.Connections,
+	} {
+		between(key+".connections", n, 0, 1000)
+	}
 	between("http.pprof_port", c.HTTP.PprofPort, 0, 65535)
 	between("limits.key", c.Limits.Key, 0, 1e9)
 	between("limits.tenant", c.Limits.Tenant, 0, 1e9)
@@ -380,10 +399,5 @@ func (c *Config) validate() error {
 	between("engine.step_ms", c.Engine.StepMS, 1, 60000)
 	between("engine.gpu_layers", c.Engine.GPULayers, -1, 10000)
 	between("mapping.timeout_ms", c.Mapping.TimeoutMS, 1, 600000)
-	check(c.Mapping.Threshold >= 0 && c.Mapping.Threshold <= 1, "mapping.threshold: %g is outside 0 to 1", c.Mapping.Threshold)
-	for detector, v := range c.Mapping.Thresholds {
-		check(v >= 0 && v <= 1, "mapping.thresholds.%s: %g is outside 0 to 1", detector, v)
-	}
-	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(errs...)
+	return errs
 }

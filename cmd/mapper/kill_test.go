@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -33,32 +34,27 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// process is a mapper of its own, which can be killed.
-type process struct {
+// child is a mapper of its own, which can be killed.
+type child struct {
 	*exec.Cmd
 	base string
 }
 
-func startProcess(t *testing.T, store string) *process {
+func startProcess(t *testing.T, model string, logs *os.File) *child {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	ln.Close()
+	port := freePort(t)
 	c := exec.Command(os.Args[0])
-	c.Dir = "../.."
-	c.Env = append(os.Environ(), asProgram+"=config/development.yaml", "LLAMA_MAPPER_MODEL__MODEL_PATH="+store,
-		"LLAMA_MAPPER_HTTP__HOST=127.0.0.1", fmt.Sprint("LLAMA_MAPPER_HTTP__MAPPER_PORT=", port))
+	c.Env = append(os.Environ(), asProgram+"=config/development.yaml", "LLAMA_MAPPER_MODEL__MODEL_PATH="+model, fmt.Sprint("LLAMA_MAPPER_HTTP__MAPPER_PORT=", port))
+	if logs != nil {
+		c.Stderr = logs
+	}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{c, fmt.Sprintf("http://127.0.0.1:%d", port)}
+	p := &child{c, fmt.Sprintf("http://127.0.0.1:%d", port)}
 	t.Cleanup(func() { p.kill() })
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		if res, err := http.Get(p.base + "/ready"); err == nil {
-			res.Body.Close()
+		if res, err := http.Get(p.base + "/ready"); err == nil && res.Body.Close() == nil && res.StatusCode == http.StatusOK {
 			return p
 		}
 		if time.Now().After(deadline) {
@@ -67,8 +63,22 @@ func startProcess(t *testing.T, store string) *process {
 	}
 }
 
+// freePort is a port for a mapper, or the one that the environment says.
+func freePort(t *testing.T) int {
+	t.Helper()
+	if port, err := strconv.Atoi(os.Getenv("TEST_PORT")); err == nil {
+		return port
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port
+}
+
 // kill is kill -9; it may be repeated.
-func (p *process) kill() {
+func (p *child) kill() {
 	_ = p.Process.Kill()
 	_ = p.Wait()
 }
@@ -77,7 +87,7 @@ func (p *process) kill() {
 func nextVersion(t *testing.T, version string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "next")
-	if err := os.CopyFS(dir, os.DirFS("../../checkpoints/mapper-tiny")); err != nil {
+	if err := os.CopyFS(dir, os.DirFS("checkpoints/mapper-tiny")); err != nil {
 		t.Fatal(err)
 	}
 	manifest := filepath.Join(dir, "manifest.yaml")
@@ -100,7 +110,7 @@ func activeStore(t *testing.T) (dir string, active *checkpoint.Checkpoint) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if active, err = store.Install("../../checkpoints/mapper-tiny"); err != nil {
+	if active, err = store.Install("checkpoints/mapper-tiny"); err != nil {
 		t.Fatal(err)
 	}
 	if err := store.Activate(active.ID(), "activate", func(*checkpoint.Checkpoint) error { return nil }); err != nil {
@@ -115,11 +125,12 @@ func send(dir string, c control.Command) (control.Reply, error) {
 
 // Whenever the mapper is killed during an activation, the next start serves the version that was active before.
 func TestKilledDuringActivation(t *testing.T) {
+	surroundings(t)
 	dir, active := activeStore(t)
 	next := control.Command{Action: "activate", Dir: nextVersion(t, active.Version), Margin: 1}
 	for name, made := range map[string]string{"while it is copied": ".new", "while it is tried": "mapper-tiny@next"} {
 		t.Run(name, func(t *testing.T) {
-			p := startProcess(t, dir)
+			p := startProcess(t, dir, nil)
 			failed := make(chan error, 1)
 			go func() {
 				_, err := send(dir, next)
@@ -138,7 +149,7 @@ func TestKilledDuringActivation(t *testing.T) {
 			if err := <-failed; err == nil {
 				t.Fatal("it was activated before it was killed")
 			}
-			startProcess(t, dir)
+			startProcess(t, dir, nil)
 			if reply, err := send(dir, control.Command{Action: "status"}); err != nil || reply.Active != active.ID() {
 				t.Errorf("%+v %v", reply, err)
 			}
@@ -147,7 +158,7 @@ func TestKilledDuringActivation(t *testing.T) {
 			}
 		})
 	}
-	p := startProcess(t, dir)
+	p := startProcess(t, dir, nil)
 	if _, err := send(dir, next); err != nil {
 		t.Fatal(err)
 	}

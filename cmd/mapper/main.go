@@ -6,76 +6,45 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
-	"sync"
-	"syscall"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/engine"
 	"github.com/llama-mapper/llama-mapper/llama"
+	"github.com/llama-mapper/llama-mapper/services/audit"
 	"github.com/llama-mapper/llama-mapper/services/checkpoint"
 	"github.com/llama-mapper/llama-mapper/services/control"
+	"github.com/llama-mapper/llama-mapper/services/idempotency"
+	"github.com/llama-mapper/llama-mapper/services/journal"
 	"github.com/llama-mapper/llama-mapper/services/mapper"
-	"github.com/llama-mapper/llama-mapper/services/web"
+	"github.com/llama-mapper/llama-mapper/services/postgres"
+	"github.com/llama-mapper/llama-mapper/services/process"
 )
 
-func main() {
-	path := flag.String("config", "config/development.yaml", "settings file; see config/config.go")
-	flag.Parse()
-	if err := run(*path); err != nil {
-		fmt.Fprintln(os.Stderr, "mapper:", err)
-		os.Exit(1)
-	}
-}
+func main() { process.Main("mapper", build) }
 
-func run(path string) error {
-	c, err := config.Load(path)
+// build wires the mapper: the model, the audit, the routes.
+func build(p *process.Process) error {
+	log, err := buildAudit(p)
 	if err != nil {
 		return err
 	}
-	s, err := start(c) // a signal before it returns ends the process at once: there is nothing to drain
+	service, err := buildService(p)
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	return s.serve(ctx)
+	timeout := process.MS(p.Config.Mapping.TimeoutMS)
+	service.Register(p.Router, log, idempotency.New(p.Redis, 2*timeout, p.Metrics).Wrap)
+	return nil
 }
 
-// server is everything that runs, built upwards.
-type server struct {
-	http    config.HTTP
-	log     *slog.Logger
-	ln      net.Listener
-	model   model
-	control net.Listener // nil where one checkpoint is served, without a store
-	router  *web.Router
-}
-
-// model is one checkpoint, or the versions of a store.
-type model interface {
-	mapper.Model
-	Close(context.Context) error
-}
-
-// start takes the port, loads the model and wires the routes.
-func start(c config.Config) (_ *server, err error) {
-	log := newLogger(c)
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
+// buildService loads the model and what stands beside it.
+func buildService(p *process.Process) (*mapper.Service, error) {
 	taxonomy, err := mapper.ParseTaxonomy(config.Taxonomy())
 	if err != nil {
 		return nil, err
@@ -84,88 +53,118 @@ func start(c config.Config) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// The port is taken first: a second start must fail before it loads a model.
-	ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(c.HTTP.Host, strconv.Itoa(c.HTTP.MapperPort)))
+	model, err := loadModel(p, taxonomy)
 	if err != nil {
-		return nil, fmt.Errorf("%w; set http.mapper_port if something else has it", err)
+		return nil, err
 	}
-	model, control, err := loadModel(c, log, taxonomy, reg)
-	if err != nil {
-		return nil, errors.Join(err, ln.Close())
-	}
-	service := mapper.New(model, taxonomy, tables, mapper.Options{
-		Threshold: c.Mapping.Threshold, Thresholds: c.Mapping.Thresholds, Timeout: ms(c.Mapping.TimeoutMS),
-	}, reg)
-	router := web.New("mapper", log, reg)
-	router.Probes(func() error { return nil }, reg)
-	service.Register(router)
-	log.Info("ready", "address", ln.Addr().String(), "model", model.Version(), "taxonomy", taxonomy.Version)
-	return &server{http: c.HTTP, log: log, ln: ln, model: model, control: control, router: router}, nil
+	p.Log.Info("loaded", "model", model.Version(), "taxonomy", taxonomy.Version)
+	m := p.Config.Mapping
+	return mapper.New(model, taxonomy, tables, mapper.Options{Threshold: m.Threshold, Thresholds: m.Thresholds, Timeout: process.MS(m.TimeoutMS)}, p.Metrics), nil
 }
 
-// serve answers until ctx ends, then drains and closes downwards.
-func (s *server) serve(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	var operators sync.WaitGroup
-	if versions, ok := s.model.(*mapper.Versions); ok {
-		operators.Go(func() {
-			if err := control.Serve(ctx, s.control, func(ctx context.Context, c control.Command) control.Reply { return s.command(ctx, versions, c) }); err != nil {
-				s.log.Error("checkpoints cannot be changed until a restart", "cause", err.Error())
-			}
-		})
+// buildAudit opens the journal and what moves, signs, cleans and reads the events.
+func buildAudit(p *process.Process) (*audit.Log, error) {
+	c := p.Config
+	j, err := journal.Open(filepath.Join(c.StateDir, "journal"), int64(c.Audit.JournalMB)<<20)
+	if err != nil {
+		return nil, err
 	}
-	err := s.router.Serve(ctx, s.ln, web.Options{
-		ReadTimeout: ms(s.http.ReadTimeout), WriteTimeout: ms(s.http.WriteTimeout), IdleTimeout: ms(s.http.IdleTimeout),
-		DrainTimeout: ms(s.http.DrainTimeout), Connections: s.http.Connections,
-	})
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), ms(s.http.DrainTimeout))
-	defer cancel()
-	stop()
-	operators.Wait()
-	err = errors.Join(err, s.model.Close(drain))
-	s.log.Info("stopped")
-	return err
+	p.OnEnd(func(context.Context) error { return j.Close() })
+	pool, err := postgres.Open(c.DatabaseOf("mapper"), "mapper", p.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	p.OnEnd(func(context.Context) error { pool.Close(); return nil })
+	log := audit.NewLog(j)
+	p.Go(audit.NewWriter(log, pool, p.Log, p.Metrics).Run)
+	keeper := &audit.Keeper{
+		Pool: pool, Tenants: p.Keys.Tenants, Key: p.Secrets.Signing, Every: time.Duration(c.Audit.SealMinutes) * time.Minute,
+		Retention: c.Audit.RetentionDays, Log: p.Log,
+	}
+	p.Go(keeper.Run)
+	p.Part("journal", true, j.Err)
+	audit.NewFeed(pool).Register(p.Router)
+	return log, nil
+}
+
+// model is one checkpoint, or the versions of a store.
+type model interface {
+	mapper.Model
+	Close(context.Context) error
 }
 
 // loadModel opens llama.cpp and loads the checkpoint, or the active one of a store; then it also takes the
 // store's control socket.
-func loadModel(c config.Config, log *slog.Logger, taxonomy *mapper.Taxonomy, reg prometheus.Registerer) (model, net.Listener, error) {
+func loadModel(p *process.Process, taxonomy *mapper.Taxonomy) (model, error) {
+	c := p.Config
 	if c.Model.ServingBackend != "local" {
-		return nil, nil, fmt.Errorf("model.serving_backend: %s is not served by this release; set local and model_path", c.Model.ServingBackend)
+		return nil, fmt.Errorf("model.serving_backend: %s is not served by this release; set local and model_path", c.Model.ServingBackend)
 	}
-	if err := openLibrary(c, log); err != nil {
-		return nil, nil, err
+	if err := openLibrary(c, p.Log); err != nil {
+		return nil, err
 	}
 	o := engine.Default()
-	o.Queue, o.Slots, o.Step = c.Engine.Queue, c.Engine.Slots, ms(c.Engine.StepMS)
+	o.Queue, o.Slots, o.Step = c.Engine.Queue, c.Engine.Slots, process.MS(c.Engine.StepMS)
 	load := func(ckpt *checkpoint.Checkpoint) (*mapper.Local, error) {
 		return mapper.NewLocal(ckpt, taxonomy, mapper.LocalOptions{
 			Engine: o, Lanes: c.Engine.Lanes, Threads: c.Engine.Threads, Cores: min(runtime.GOMAXPROCS(0), runtime.NumCPU()), GPULayers: c.Engine.GPULayers,
-		}, reg)
+		}, p.Metrics)
 	}
 	path := c.Model.ModelPath
-	if !checkpoint.IsStore(path) {
-		ckpt, err := checkpoint.Open(path)
-		if err != nil {
-			return nil, nil, fmt.Errorf("model.model_path: %w", err)
-		}
-		one, err := load(ckpt)
-		return one, nil, err
+	if checkpoint.IsStore(path) {
+		return loadStore(p, path, load)
 	}
+	ckpt, err := checkpoint.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("model.model_path: %w", err)
+	}
+	one, err := load(ckpt)
+	if err != nil {
+		return nil, err
+	}
+	p.OnEnd(one.Close)
+	return one, nil
+}
+
+func loadStore(p *process.Process, path string, load func(*checkpoint.Checkpoint) (*mapper.Local, error)) (model, error) {
 	store, err := checkpoint.OpenStore(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("model.model_path: %w", err)
+		return nil, fmt.Errorf("model.model_path: %w", err)
 	}
 	versions, err := mapper.NewVersions(store, load)
 	if err != nil {
-		return nil, nil, fmt.Errorf("model.model_path: %w", err)
+		return nil, fmt.Errorf("model.model_path: %w", err)
 	}
 	ln, err := control.Listen(filepath.Join(path, control.Socket))
 	if err != nil {
-		return nil, nil, errors.Join(err, versions.Close(context.Background()))
+		return nil, errors.Join(err, versions.Close(context.Background()))
 	}
-	return versions, ln, nil
+	p.OnEnd(versions.Close)
+	p.Part("checkpoint", true, func() error {
+		if versions.Version() == "" {
+			return errors.New("no version is active; mapperctl checkpoint activate")
+		}
+		return nil
+	})
+	p.Go(func(ctx context.Context) { operators(ctx, p.Log, ln, versions) })
+	return versions, nil
+}
+
+// operators carries out what comes over the control socket.
+func operators(ctx context.Context, log *slog.Logger, ln net.Listener, v *mapper.Versions) {
+	err := control.Serve(ctx, ln, func(ctx context.Context, c control.Command) control.Reply {
+		err := v.Do(ctx, c)
+		log.Info("checkpoint command", "action", c.Action, "version", c.Version, "active", v.Version(), "failed", err != nil)
+		now := v.Status()
+		reply := control.Reply{Active: now.Active, Canary: now.Canary, Percent: now.Percent}
+		if err != nil {
+			reply.Error = err.Error()
+		}
+		return reply
+	})
+	if err != nil {
+		log.Error("checkpoints cannot be changed until a restart", "cause", err.Error())
+	}
 }
 
 func openLibrary(c config.Config, log *slog.Logger) error {
@@ -187,25 +186,3 @@ func openLibrary(c config.Config, log *slog.Logger) error {
 	}
 	return nil
 }
-
-// command does what an operator asks of the versions.
-func (s *server) command(ctx context.Context, v *mapper.Versions, c control.Command) control.Reply {
-	err := v.Do(ctx, c)
-	s.log.Info("checkpoint command", "action", c.Action, "version", c.Version, "active", v.Version(), "failed", err != nil)
-	now := v.Status()
-	reply := control.Reply{Active: now.Active, Canary: now.Canary, Percent: now.Percent}
-	if err != nil {
-		reply.Error = err.Error()
-	}
-	return reply
-}
-
-func newLogger(c config.Config) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(strings.ToUpper(c.LogLevel))); err != nil || c.Debug {
-		level = slog.LevelDebug // config has checked log_level
-	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-}
-
-func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }

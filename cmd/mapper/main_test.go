@@ -3,57 +3,133 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/config"
+	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/postgres"
+	"github.com/llama-mapper/llama-mapper/services/postgres/postgrestest"
+	"github.com/llama-mapper/llama-mapper/services/process"
 )
 
-// The program as it ships: settings, checkpoint, engine, HTTP, a stop in the middle of traffic.
-func TestRun(t *testing.T) {
+// surroundings gives what this process starts a database, a state directory and a free port of its own, and runs it
+// at the top of the tree. It returns the store of keys.
+func surroundings(t *testing.T) *access.Store {
+	t.Helper()
+	of := postgrestest.Migrated(t)
 	t.Chdir("../..")
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	for _, service := range []string{"mapper", "access"} {
+		d := of(service)
+		prefix := config.Prefix + strings.ToUpper(service) + "_DATABASE__"
+		t.Setenv(prefix+"HOST", d.Host)
+		t.Setenv(prefix+"PORT", fmt.Sprint(d.Port))
+		t.Setenv(prefix+"NAME", d.Name)
+	}
+	t.Setenv(config.Prefix+"STATE_DIR", t.TempDir())
+	t.Setenv(config.Prefix+"HTTP__HOST", "127.0.0.1")
+	t.Setenv(config.Prefix+"HTTP__MAPPER_PORT", "0")
+	secrets, err := access.NewSecrets(settings(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	ln.Close()
-	t.Setenv("LLAMA_MAPPER_HTTP__MAPPER_PORT", fmt.Sprint(port))
-	t.Setenv("LLAMA_MAPPER_HTTP__HOST", "127.0.0.1")
+	pool, err := postgres.Open(of("access"), "access", prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return access.NewStore(pool, secrets)
+}
+
+func settings(t *testing.T) config.Config {
+	t.Helper()
 	c, err := config.Load("config/development.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	done := make(chan error, 1)
-	s, err := start(c)
+	return c
+}
+
+// key makes a key of a tenant, which is made too.
+func key(t *testing.T, store *access.Store, tenant, role string) string {
+	t.Helper()
+	ctx := context.Background()
+	if _, err := store.EnsureTenant(ctx, tenant); err != nil {
+		t.Fatal(err)
+	}
+	key, _, err := store.CreateKey(ctx, tenant, access.NewKey{Role: role})
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { done <- s.serve(ctx) }()
-	base := fmt.Sprintf("http://127.0.0.1:%d", port)
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if res, err := http.Get(base + "/ready"); err == nil {
-			res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				break
-			}
+	return key
+}
+
+// served is a mapper that runs in this process until the test ends.
+type served struct {
+	*process.Process
+	base string
+}
+
+func serve(t *testing.T) served {
+	t.Helper()
+	return serveWith(t, build)
+}
+
+func serveWith(t *testing.T, build func(*process.Process) error) served {
+	t.Helper()
+	p, err := process.Start("mapper", settings(t), build)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Serve(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("stopped with %v", err)
 		}
+	})
+	s := served{p, "http://" + p.Address().String()}
+	until(t, "ready", func() bool { return s.do(t, "GET", "/ready", "", "", nil) == http.StatusOK })
+	return s
+}
+
+// until waits for something that must come.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("not ready")
+			t.Fatalf("not %s in a minute", what)
 		}
 	}
-	body := `{"detector":"my-guard","output":"user asks how to build a bomb","tenant_id":"me"}`
-	res, err := http.Post(base+"/api/v1/map", "application/json", bytes.NewReader([]byte(body)))
+}
+
+// do sends a request with a key, decodes the answer into out unless that is nil, and returns the status.
+func (s served) do(t *testing.T, method, path, key, body string, out any, headers ...string) int {
+	t.Helper()
+	req, err := http.NewRequest(method, s.base+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key != "" {
+		req.Header.Set("X-API-Key", key)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,36 +138,71 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if out != nil {
+		if err := json.Unmarshal(raw, out); err != nil {
+			t.Fatalf("%s %s: %s, %v", method, path, raw, err)
+		}
+	}
+	return res.StatusCode
+}
+
+const bomb = `{"detector":"my-guard","output":"user asks how to build a bomb"}`
+
+// The program as it ships: settings, keys, checkpoint, engine, HTTP, events, a stop in the middle of traffic.
+func TestRun(t *testing.T) {
+	store := surroundings(t)
+	k := key(t, store, "me", "operator")
+	s := serve(t)
 	var m api.Mapping
-	if err := json.Unmarshal(raw, &m); err != nil || m.Source != api.SourceModel || m.Taxonomy[0] != "HARM.CRIME.Weapons" {
-		t.Errorf("%s, %v", raw, err)
+	if status := s.do(t, "POST", "/api/v1/map", k, bomb, &m); status != 200 || m.Source != api.SourceModel || m.Taxonomy[0] != "HARM.CRIME.Weapons" {
+		t.Errorf("%d %+v", status, m)
 	}
-	if _, err := start(c); err == nil {
-		t.Error("a second one took the same port")
-	}
-	stop()
-	if err := <-done; err != nil {
-		t.Errorf("stopped with %v", err)
+	var page api.EventsResponse
+	until(t, "an event", func() bool { return s.do(t, "GET", "/api/v1/events", k, "", &page) == 200 && len(page.Events) == 1 })
+	t.Setenv(config.Prefix+"HTTP__MAPPER_PORT", s.base[strings.LastIndex(s.base, ":")+1:])
+	t.Setenv(config.Prefix+"STATE_DIR", t.TempDir())
+	if _, err := process.Start("mapper", settings(t), build); err == nil || !strings.Contains(err.Error(), "http.mapper_port") {
+		t.Errorf("a second one on the same port: %v", err)
 	}
 }
 
 // What cannot work stops the start with a reason.
 func TestRunRefuses(t *testing.T) {
-	t.Chdir("../..")
+	surroundings(t)
+	t.Setenv("LLAMA_MAPPER_MODEL__MODEL_ENDPOINT", "http://localhost:1")
 	for key, value := range map[string]string{
-		"MODEL__MODEL_PATH": "config", "MODEL__SERVING_BACKEND": "vllm", "ENGINE__PLUGINS": "/absent/libggml-cuda.so",
+		"MODEL__MODEL_PATH": "config", "MODEL__SERVING_BACKEND": "vllm", "ENGINE__PLUGINS": "/absent/libggml-cuda.so", "STATE_DIR": "/dev/null/x", "ENVIRONMENT": "production",
 	} {
 		t.Run(key, func(t *testing.T) {
-			t.Setenv("LLAMA_MAPPER_HTTP__MAPPER_PORT", "0")
-			t.Setenv("LLAMA_MAPPER_MODEL__MODEL_ENDPOINT", "http://localhost:1")
 			t.Setenv("LLAMA_MAPPER_"+key, value)
-			c, err := config.Load("config/development.yaml")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := start(c); err == nil {
+			if _, err := process.Start("mapper", settings(t), build); err == nil {
 				t.Error("it started")
+			} else {
+				t.Log(err)
 			}
 		})
+	}
+}
+
+// The routes are those of the OpenAPI document.
+func TestRoutes(t *testing.T) {
+	surroundings(t)
+	doc, err := openapi3.NewLoader().LoadFromFile("api/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented, routed []string
+	for path, item := range doc.Paths.Map() {
+		for method := range item.Operations() {
+			documented = append(documented, method+" "+path)
+		}
+	}
+	for _, r := range serve(t).Router.Routes() {
+		routed = append(routed, r.Method+" "+r.Path)
+	}
+	slices.Sort(documented)
+	slices.Sort(routed)
+	if !slices.Equal(documented, routed) {
+		t.Errorf("documented %v, routed %v", documented, routed)
 	}
 }

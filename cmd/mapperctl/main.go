@@ -1,4 +1,4 @@
-// Command mapperctl is the operator's tool: it measures and checks checkpoints.
+// Command mapperctl is the operator's tool: checkpoints, keys, schemas, the audit.
 //
 //	mapperctl checkpoint eval checkpoints/mapper-tiny --html report.html
 package main
@@ -25,6 +25,6 @@ func main() {
 
 func command() *cobra.Command {
 	root := &cobra.Command{Use: "mapperctl", Short: "operate llama-mapper", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(checkpointCommand())
+	root.AddCommand(checkpointCommand(), keysCommand(), tenantsCommand(), migrateCommand(), auditCommand(), configCommand())
 	return root
 }

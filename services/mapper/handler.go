@@ -2,53 +2,77 @@ package mapper
 
 import (
 	"context"
+	"time"
 
 	"github.com/sourcegraph/conc/pool"
 	"github.com/valyala/fasthttp"
 
 	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/web"
 )
 
 // batchAtOnce bounds how many items of a batch are worked on together.
 const batchAtOnce = 16
 
-// Register adds the mapper's routes.
-func (s *Service) Register(r *web.Router) {
-	r.Handle(fasthttp.MethodPost, "/api/v1/map", s.handleMap)
-	r.Handle(fasthttp.MethodPost, "/api/v1/map/batch", s.handleBatch)
-	r.Handle(fasthttp.MethodGet, "/api/v1/taxonomy", s.handleTaxonomy)
+// Recorder has events kept before the response leaves. *audit.Log is one.
+type Recorder interface {
+	Record(ctx context.Context, t *access.Tenant, events []api.Event) error
 }
 
-func (s *Service) handleMap(rc *fasthttp.RequestCtx) error {
+// Register adds the mapper's routes. Every mapping is recorded. once makes a handler take an Idempotency-Key; nil
+// leaves them as they are.
+func (s *Service) Register(r *web.Router, recorder Recorder, once func(route string, h web.Handler) web.Handler) {
+	h := handler{s, recorder}
+	if once == nil {
+		once = func(_ string, h web.Handler) web.Handler { return h }
+	}
+	r.Handle(fasthttp.MethodPost, "/api/v1/map", access.Map, once("POST /api/v1/map", h.mapOne))
+	r.Handle(fasthttp.MethodPost, "/api/v1/map/batch", access.Map, once("POST /api/v1/map/batch", h.mapBatch))
+	r.Handle(fasthttp.MethodGet, "/api/v1/taxonomy", access.Read, h.taxonomy)
+}
+
+type handler struct {
+	*Service
+	recorder Recorder
+}
+
+func (h handler) mapOne(rc *fasthttp.RequestCtx) error {
+	begin, caller := time.Now(), access.CallerOf(rc)
 	modelOnly, err := source(rc)
 	if err != nil {
 		return err
 	}
-	req, err := api.ParseMapRequest(rc.PostBody(), string(rc.Request.Header.Peek("X-Tenant-ID")))
+	req, err := api.ParseMapRequest(rc.PostBody(), caller.Tenant.ID)
 	if err != nil {
 		return err
 	}
 	// Not rc: its Done fires only when the server shuts down, and rc is reused once we return.
-	ctx, cancel := context.WithTimeout(context.Background(), s.opts.Timeout)
+	ctx, cancel := context.WithTimeout(web.Context(rc), h.opts.Timeout)
 	defer cancel()
-	m, err := s.Map(ctx, req, modelOnly)
+	m, err := h.Map(ctx, req, modelOnly)
 	if err != nil {
+		return err
+	}
+	e := h.event(caller, m, begin)
+	e.RequestID = web.RequestID(rc)
+	if err := h.recorder.Record(ctx, caller.Tenant, []api.Event{e}); err != nil {
 		return err
 	}
 	return web.JSON(rc, fasthttp.StatusOK, m)
 }
 
-func (s *Service) handleBatch(rc *fasthttp.RequestCtx) error {
+func (h handler) mapBatch(rc *fasthttp.RequestCtx) error {
+	begin, caller := time.Now(), access.CallerOf(rc)
 	modelOnly, err := source(rc)
 	if err != nil {
 		return err
 	}
-	req, errs, err := api.ParseMapBatchRequest(rc.PostBody(), string(rc.Request.Header.Peek("X-Tenant-ID")))
+	req, errs, err := api.ParseMapBatchRequest(rc.PostBody(), caller.Tenant.ID)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.opts.Timeout)
+	ctx, cancel := context.WithTimeout(web.Context(rc), h.opts.Timeout)
 	defer cancel()
 	results := make([]api.BatchResult, len(req.Requests))
 	group := pool.New().WithMaxGoroutines(batchAtOnce)
@@ -56,7 +80,7 @@ func (s *Service) handleBatch(rc *fasthttp.RequestCtx) error {
 		group.Go(func() {
 			err := errs[i]
 			if err == nil {
-				results[i].Mapping, err = s.Map(ctx, item, modelOnly)
+				results[i].Mapping, err = h.Map(ctx, item, modelOnly)
 			}
 			if err != nil {
 				results[i].Error = api.AsError(err)
@@ -64,13 +88,28 @@ func (s *Service) handleBatch(rc *fasthttp.RequestCtx) error {
 		})
 	}
 	group.Wait()
+	var events []api.Event
+	for i, r := range results {
+		if r.Mapping != nil {
+			e := h.event(caller, r.Mapping, begin)
+			e.RequestID, e.Item = web.RequestID(rc), i
+			events = append(events, e)
+		}
+	}
+	if len(events) > 0 {
+		// The items may have used all of the request's time; what they found is worth the moment that a write takes.
+		keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.opts.Timeout)
+		defer cancel()
+		if err := h.recorder.Record(keep, caller.Tenant, events); err != nil {
+			return err
+		}
+	}
 	return web.JSON(rc, fasthttp.StatusOK, api.MapBatchResponse{Results: results})
 }
 
-func (s *Service) handleTaxonomy(rc *fasthttp.RequestCtx) error {
-	return web.JSON(rc, fasthttp.StatusOK, api.TaxonomyResponse{
-		Version: s.taxonomy.Version, CompatibleWith: s.taxonomy.CompatibleWith, Labels: s.taxonomy.Labels,
-	})
+func (h handler) taxonomy(rc *fasthttp.RequestCtx) error {
+	t := h.Service.taxonomy
+	return web.JSON(rc, fasthttp.StatusOK, api.TaxonomyResponse{Version: t.Version, CompatibleWith: t.CompatibleWith, Labels: t.Labels})
 }
 
 // source reads ?source=model, the only query there is.

@@ -1,6 +1,7 @@
 package mapper
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"strconv"
@@ -9,9 +10,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
+	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/config"
+	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/web"
 )
+
+// discard records nothing.
+type discard struct{}
+
+func (discard) Record(context.Context, *access.Tenant, []api.Event) error { return nil }
 
 // What a request costs apart from the network and the model: an answer, and a refusal.
 func BenchmarkHandler(b *testing.B) {
@@ -22,8 +30,8 @@ func BenchmarkHandler(b *testing.B) {
 	for finding, want := range map[string]int{"answered": fasthttp.StatusOK, "refused": fasthttp.StatusTooManyRequests} {
 		b.Run(finding, func(b *testing.B) {
 			reg := prometheus.NewRegistry()
-			router := web.New("mapper", slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn})), reg)
-			New(scripted{"refused": ErrOverloaded}, taxonomy, nil, DefaultOptions(), reg).Register(router)
+			router := web.New("mapper", slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn})), reg, enter)
+			New(scripted{"refused": ErrOverloaded}, taxonomy, nil, DefaultOptions(), reg).Register(router, discard{}, nil)
 			var req fasthttp.Request
 			req.SetRequestURI("http://h/api/v1/map")
 			req.Header.SetMethod(fasthttp.MethodPost)

@@ -60,6 +60,7 @@ type Service struct {
 	taxonomy   *Taxonomy
 	tables     Tables
 	opts       Options
+	vocabulary vocabulary
 	mapped     *prometheus.CounterVec
 	confidence prometheus.Histogram
 }
@@ -68,7 +69,7 @@ type Service struct {
 func New(model Model, taxonomy *Taxonomy, tables Tables, o Options, reg prometheus.Registerer) *Service {
 	auto := promauto.With(reg)
 	return &Service{
-		model: model, taxonomy: taxonomy, tables: tables, opts: o,
+		model: model, taxonomy: taxonomy, tables: tables, opts: o, vocabulary: newVocabulary(taxonomy, tables),
 		mapped: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "mapping_total", Help: "Answers by what they rest on; detectors without a table are other.",
 		}, []string{"source", "detector"}),

@@ -11,6 +11,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/config"
+	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/web"
 )
 
@@ -64,6 +66,29 @@ type fixture struct {
 	client *fasthttp.Client
 	router *web.Router
 	logs   *bytes.Buffer
+	events events
+}
+
+// enter lets everyone in, as the tenant t1.
+func enter(rc *fasthttp.RequestCtx, _ string) error {
+	access.Caller{Key: &access.Key{ID: "k1"}, Tenant: &access.Tenant{ID: "t1"}}.Enter(rc)
+	return nil
+}
+
+// events keeps what is recorded, or fails.
+type events struct {
+	sync.Mutex
+	all  []api.Event
+	fail error
+}
+
+func (e *events) Record(_ context.Context, _ *access.Tenant, events []api.Event) error {
+	e.Lock()
+	defer e.Unlock()
+	if e.fail == nil {
+		e.all = append(e.all, events...)
+	}
+	return e.fail
 }
 
 func serve(t *testing.T, model Model) *fixture {
@@ -81,9 +106,9 @@ func serve(t *testing.T, model Model) *fixture {
 	o.Timeout = 50 * time.Millisecond
 	o.Thresholds = map[string]float64{"strict": 0.95}
 	f := &fixture{logs: &bytes.Buffer{}}
-	f.router = web.New("mapper", slog.New(slog.NewTextHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug})), reg)
-	f.router.Probes(func() error { return nil }, reg)
-	New(model, taxonomy, tables, o, reg).Register(f.router)
+	f.router = web.New("mapper", slog.New(slog.NewTextHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug})), reg, enter)
+	f.router.Probes(func() []web.Part { return nil }, reg)
+	New(model, taxonomy, tables, o, reg).Register(f.router, &f.events, nil)
 	f.ln = fasthttputil.NewInmemoryListener()
 	f.client = &fasthttp.Client{Dial: func(string) (net.Conn, error) { return f.ln.Dial() }}
 	ctx, stop := context.WithCancel(context.Background())
@@ -175,8 +200,8 @@ func TestMap(t *testing.T) {
 	check(ask, body("llama-guard-3", `"unsafe\nS7"`), "PII.Other:1.00 0.70 model") // the category's words go to the model
 	check(ask, body("presidio", `"rude"`), "HARM.SPEECH.Insult:1.00 0.80 model")
 
-	var m2 api.Mapping // the tenant may come in the header
-	if res := f.do(t, "POST", path, `{"detector":"x","output":"rude","metadata":{"any":1}}`, &m2, "X-Tenant-ID", "t2"); res.StatusCode() != 200 || m2.Provenance.TenantID != "t2" {
+	var m2 api.Mapping // the tenant is the key's
+	if res := f.do(t, "POST", path, `{"detector":"x","output":"rude","metadata":{"any":1}}`, &m2); res.StatusCode() != 200 || m2.Provenance.TenantID != "t1" {
 		t.Errorf("%s", res.Body())
 	}
 }
@@ -198,21 +223,20 @@ func TestBadInput(t *testing.T) {
 	check("deep", body("x", deep), 400, api.InvalidRequest)
 	check("deep string", body("x", fmt.Sprintf("%q", deep)), 400, api.InvalidRequest)
 	check("wrong UTF-8", body("x", "\"\xff\xfe\""), 400, api.InvalidRequest)
-	check("unknown field", `{"detector":"x","output":"a","tenant_id":"t","color":"red"}`, 400, api.InvalidRequest)
+	check("unknown field", `{"detector":"x","output":"a","tenant_id":"t1","color":"red"}`, 400, api.InvalidRequest)
 	check("10,000 labels", body("x", `"`+strings.Repeat("a|", 10_000)+`"`), 400, api.InvalidRequest)
 	check("NUL", body("x", `"a\u0000b"`), 400, api.InvalidRequest)
 	check("raw NUL", "{\"detector\":\"x\",\"output\":\"a\x00\"}", 400, api.InvalidRequest)
 	check("not JSON", "detector=x", 400, api.InvalidRequest)
 	check("more after it", body("x", `"a"`)+"{}", 400, api.InvalidRequest)
-	check("no detector", `{"output":"a","tenant_id":"t"}`, 400, api.InvalidRequest)
-	check("no output", `{"detector":"x","tenant_id":"t"}`, 400, api.InvalidRequest)
+	check("no detector", `{"output":"a","tenant_id":"t1"}`, 400, api.InvalidRequest)
+	check("no output", `{"detector":"x","tenant_id":"t1"}`, 400, api.InvalidRequest)
 	check("null output", body("x", `null`), 400, api.InvalidRequest)
 	check("blank output", body("x", `"  "`), 400, api.InvalidRequest)
 	check("number output", body("x", `5`), 400, api.InvalidRequest)
-	check("no tenant", `{"detector":"x","output":"a"}`, 400, api.InvalidRequest)
 	check("long detector", body(strings.Repeat("x", 129), `"a"`), 400, api.InvalidRequest)
-	check("metadata", `{"detector":"x","output":"a","tenant_id":"t","metadata":[]}`, 400, api.InvalidRequest)
-	check("wrong type", `{"detector":5,"output":"a","tenant_id":"t"}`, 400, api.InvalidRequest)
+	check("metadata", `{"detector":"x","output":"a","tenant_id":"t1","metadata":[]}`, 400, api.InvalidRequest)
+	check("wrong type", `{"detector":5,"output":"a","tenant_id":"t1"}`, 400, api.InvalidRequest)
 	check("unknown shape", body("x", `{"label":"toxic"}`), 400, api.InvalidRequest)
 	check("long label", body("x", `"`+strings.Repeat("a", 600)+`"`), 400, api.InvalidRequest)
 	check("too long for the model", body("x", `"long"`), 400, api.InvalidRequest)
@@ -234,8 +258,8 @@ func TestBadInput(t *testing.T) {
 	if res := f.do(t, "POST", "/api/v1/map?source=table", body("x", `"a"`), &e); res.StatusCode() != 400 {
 		t.Errorf("unknown source: %s", res.Body())
 	}
-	if res := f.do(t, "POST", "/api/v1/map", body("x", `"a"`), &e, "X-Tenant-ID", "other"); res.StatusCode() != 400 {
-		t.Errorf("two tenants: %s", res.Body())
+	if res := f.do(t, "POST", "/api/v1/map", `{"detector":"x","output":"a","tenant_id":"t2"}`, &e); res.StatusCode() != 403 || len(f.events.all) != 0 {
+		t.Errorf("another tenant: %s", res.Body())
 	}
 }
 
@@ -262,7 +286,7 @@ func TestBatch(t *testing.T) {
 		case 3:
 			items = append(items, body("x", `"full"`))
 		case 7:
-			items = append(items, `{"detector":"","output":"a","tenant_id":"t"}`)
+			items = append(items, `{"detector":"","output":"a","tenant_id":"t1"}`)
 		default:
 			items = append(items, body(fmt.Sprintf("d%d", i), `"a"`))
 		}
@@ -296,27 +320,13 @@ func TestTaxonomyRoute(t *testing.T) {
 	}
 }
 
-// The routes are those of the OpenAPI document, and answers fit its schemas.
+// Answers fit the schemas of the OpenAPI document.
 func TestOpenAPI(t *testing.T) {
 	doc, err := openapi3.NewLoader().LoadFromFile("../../api/openapi.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := serve(t, scripted{"odd": sure("BIAS.Other", 0.3)})
-	var documented, routed []string
-	for path, item := range doc.Paths.Map() {
-		for method := range item.Operations() {
-			documented = append(documented, method+" "+path)
-		}
-	}
-	for _, r := range f.router.Routes() {
-		routed = append(routed, r.Method+" "+r.Path)
-	}
-	slices.Sort(documented)
-	slices.Sort(routed)
-	if !slices.Equal(documented, routed) {
-		t.Errorf("documented %v, routed %v", documented, routed)
-	}
 	fits := func(schema, method, path, body string) {
 		t.Helper()
 		var v any
@@ -341,21 +351,70 @@ func TestCanary(t *testing.T) {
 	for _, b := range []string{
 		body("x", `"`+canary+`"`), body("x", `"`+canary+`2"`), body("x", `"`+canary+`3"`), body("x", `{"`+canary+`":"`+canary+`"}`),
 		body("x", `[{"entity_type":"`+canary+` is, a name"}]`), body("x", `"`+strings.Repeat(canary, 60)+`"`), `{"` + canary + `":1}`, canary, `{"detector":` + canary,
-		`{"detector":{"` + canary + `":1}}`, `{"detector":"x","output":"a","tenant_id":"t","metadata":"` + canary + `"}`,
+		`{"detector":{"` + canary + `":1}}`, `{"detector":"x","output":"a","tenant_id":"t1","metadata":"` + canary + `"}`,
 	} {
 		var e api.Error
 		if res := f.do(t, "POST", "/api/v1/map?source=model", b, &e, "X-Tenant-ID", "t1"); res.StatusCode() == 200 || bytes.Contains(res.Body(), []byte(canary)) {
 			t.Errorf("%s: %d %s", b, res.StatusCode(), res.Body())
 		}
 	}
-	f.do(t, "POST", "/api/v1/map", `{"detector":"`+canary+`","output":"`+canary+`9","tenant_id":"`+canary+`","metadata":{"a":"`+canary+`"}}`, nil)
+	f.do(t, "POST", "/api/v1/map", `{"detector":"`+canary+` x","output":"`+canary+`9","metadata":{"a":"`+canary+`"}}`, nil)
+	f.do(t, "POST", "/api/v1/map", body("x", `"the user wrote `+canary+`"`), nil)
 	f.do(t, "POST", "/api/v1/map?source="+canary, body("x", `"a"`), nil)
 	metrics := f.do(t, "GET", "/metrics", "", nil).Body()
-	if strings.Contains(f.logs.String(), canary) || bytes.Contains(metrics, []byte(canary)) {
-		t.Errorf("the canary is in the log or the metrics:\n%s", f.logs)
+	kept, err := json.Marshal(f.events.all)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if !bytes.Contains(metrics, []byte(`mapping_total{detector="other",source="model"} 1`)) {
+	if strings.Contains(f.logs.String(), canary) || bytes.Contains(metrics, []byte(canary)) || bytes.Contains(kept, []byte(canary)) || len(f.events.all) != 2 {
+		t.Errorf("the canary is in the log, the metrics or an event:\n%s\n%s", f.logs, kept)
+	}
+	if !bytes.Contains(metrics, []byte(`mapping_total{detector="other",source="model"} 2`)) {
 		t.Errorf("mapping_total is missing in\n%s", metrics)
+	}
+}
+
+// Every mapping is recorded before it is answered, each item of a batch too; without a record there is no answer.
+func TestRecorded(t *testing.T) {
+	f := serve(t, scripted{"full": ErrOverloaded})
+	f.do(t, "POST", "/api/v1/map", body("azure", `{"categoriesAnalysis":[{"category":"Hate","severity":4}]}`), nil, "X-Request-ID", "r1")
+	f.do(t, "POST", "/api/v1/map/batch", `{"requests":[`+body("x", `"full"`)+`,`+body("an odd name", `"HATE_SPEECH"`)+`]}`, nil, "X-Request-ID", "r2")
+	if len(f.events.all) != 2 {
+		t.Fatalf("%+v", f.events.all)
+	}
+	a, b := f.events.all[0], f.events.all[1]
+	if a.RequestID != "r1" || a.Detector != "azure" || a.Source != api.SourceTable || a.Findings[0].Native != "Hate" || a.TenantID != "t1" || a.KeyID != "k1" || a.Versions.Table == "" || *a.Findings[0].Score == 0 {
+		t.Errorf("%+v", a)
+	}
+	if b.RequestID != "r2" || b.Item != 1 || !strings.HasPrefix(b.Detector, "hmac:") || b.Findings[0].Native != "HATE_SPEECH" {
+		t.Errorf("%+v", b)
+	}
+	f.events.fail = api.Errorf(api.Unavailable, "the disk is full")
+	for path, b := range map[string]string{"/api/v1/map": body("x", `"a"`), "/api/v1/map/batch": `{"requests":[` + body("x", `"a"`) + `]}`} {
+		if res := f.do(t, "POST", path, b, nil); res.StatusCode() != 503 {
+			t.Errorf("%s without a record: %d", path, res.StatusCode())
+		}
+	}
+}
+
+// Which native labels are kept in words.
+func TestVocabulary(t *testing.T) {
+	taxonomy, err := ParseTaxonomy(config.Taxonomy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := ParseTables(config.Detectors(), taxonomy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := newVocabulary(taxonomy, tables)
+	for native, want := range map[string]bool{
+		"HATE_SPEECH": true, "hate/threatening": true, "S10": true, "credit card number": true, "emailAddress": true,
+		"john.doe@example.com": false, "4111 1111 1111 1111": false, "Jane Doe": false, "user asks how to make a weapon": false, "": false, "5417": false, "phone\u200bnumber": false,
+	} {
+		if v.spells(native) != want {
+			t.Errorf("%q: %v", native, !want)
+		}
 	}
 }
 

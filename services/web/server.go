@@ -3,9 +3,11 @@ package web
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,28 +24,48 @@ type Options struct {
 	WriteTimeout time.Duration // for a response to leave
 	IdleTimeout  time.Duration // between requests of a connection
 	DrainTimeout time.Duration // for running requests to end after a stop
-	Connections  int           // open at once
+	Connections  int           // open at once; one address has half of them at most, see fairListener
+
+	TLSCert, TLSKey string // PEM files, followed when they change; both "" for plain HTTP
 }
 
-// Probes registers GET /health, /ready and /metrics. ready says why the service cannot answer; nil means it can.
-// While Serve drains, /ready is 503, so that no new traffic is sent here.
-func (r *Router) Probes(ready func() error, metrics prometheus.Gatherer) {
-	r.Handle(fasthttp.MethodGet, "/health", func(rc *fasthttp.RequestCtx) error {
+// maxHeader bounds the request line and the headers together.
+const maxHeader = 8 << 10
+
+// Part is something that the service rests on, and its state.
+type Part struct {
+	Name   string
+	Err    error // why it does not work; its text is shown to anyone
+	Needed bool  // whether the service cannot answer without it
+}
+
+// Probes registers GET /health, /ready and /metrics. /ready has a line for each part and is 503 while a needed one
+// does not work, and while Serve drains, so that no new traffic is sent here.
+func (r *Router) Probes(parts func() []Part, metrics prometheus.Gatherer) {
+	r.Handle(fasthttp.MethodGet, "/health", Open, func(rc *fasthttp.RequestCtx) error {
 		return JSON(rc, fasthttp.StatusOK, map[string]string{"status": "ok"})
 	})
-	r.Handle(fasthttp.MethodGet, "/ready", func(rc *fasthttp.RequestCtx) error {
-		if r.draining.Load() {
+	r.Handle(fasthttp.MethodGet, "/ready", Open, func(rc *fasthttp.RequestCtx) error {
+		state, status, failed := map[string]string{}, "ready", ""
+		for _, p := range parts() {
+			state[p.Name] = "ok"
+			if p.Err != nil {
+				state[p.Name], status = p.Err.Error(), "degraded"
+			}
+			if p.Err != nil && p.Needed {
+				failed += fmt.Sprintf("%s: %v; ", p.Name, p.Err)
+			}
+		}
+		switch {
+		case r.draining.Load():
 			return api.Errorf(api.Unavailable, "the service is stopping")
+		case failed != "":
+			return api.Errorf(api.Unavailable, "not ready: %s", strings.TrimSuffix(failed, "; "))
 		}
-		if err := ready(); err != nil {
-			e := api.Errorf(api.Unavailable, "the service is not ready; its log says why")
-			e.Err = err
-			return e
-		}
-		return JSON(rc, fasthttp.StatusOK, map[string]string{"status": "ready"})
+		return JSON(rc, fasthttp.StatusOK, map[string]any{"status": status, "parts": state})
 	})
 	scrape := fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
-	r.Handle(fasthttp.MethodGet, "/metrics", func(rc *fasthttp.RequestCtx) error {
+	r.Handle(fasthttp.MethodGet, "/metrics", Open, func(rc *fasthttp.RequestCtx) error {
 		scrape(rc)
 		return nil
 	})
@@ -51,11 +73,20 @@ func (r *Router) Probes(ready func() error, metrics prometheus.Gatherer) {
 
 // Serve answers on ln until ctx ends, then lets running requests end, closes every connection, and returns.
 func (r *Router) Serve(ctx context.Context, ln net.Listener, o Options) error {
+	ln = newFairListener(ln, o.Connections, r.trusts, r.log)
+	if o.TLSCert != "" || o.TLSKey != "" {
+		cert, err := loadCertificate(o.TLSCert, o.TLSKey, r.log)
+		if err != nil {
+			return errors.Join(err, ln.Close())
+		}
+		ln = tls.NewListener(ln, cert.config())
+	}
 	s := &fasthttp.Server{
 		Handler: r.ServeHTTP, ErrorHandler: r.malformed,
 		ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout, IdleTimeout: o.IdleTimeout,
-		Concurrency: o.Connections, MaxRequestBodySize: api.MaxBody, ReadBufferSize: 8 << 10,
-		NoDefaultServerHeader: true, NoDefaultContentType: true, CloseOnShutdown: true,
+		Concurrency: o.Connections, MaxRequestBodySize: api.MaxBody, ReadBufferSize: maxHeader,
+		DisablePreParseMultipartForm: true, // nobody takes forms; parsing one costs more memory than its bytes
+		NoDefaultServerHeader:        true, NoDefaultContentType: true, CloseOnShutdown: true,
 		Logger: quiet{},
 	}
 	failed := make(chan error, 1)
@@ -92,6 +123,7 @@ func (r *Router) malformed(rc *fasthttp.RequestCtx, err error) {
 	rc.Response.Header.Set("X-Request-ID", e.RequestID)
 	writeJSON(rc, e.Code.Status(), *e)
 	r.lost.count(e.Code.Status())
+	r.log.Debug("not a request", "request_id", e.RequestID, "status", e.Code.Status())
 	rc.SetConnectionClose()
 }
 

@@ -11,6 +11,7 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,29 +29,67 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
 }
 
-// server is a router on an in-memory listener.
+// server is a router on a listener of its own.
 type server struct {
-	ln   *fasthttputil.InmemoryListener
-	logs *bytes.Buffer
+	dial func() (net.Conn, error)
+	logs *lines
 	*Router
 	stop context.CancelFunc
 	done chan error
 }
 
+// lines is a log that may be read while it is written.
+type lines struct {
+	mu  sync.Mutex // guards buf
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func options() Options {
+	return Options{ReadTimeout: time.Second, WriteTimeout: time.Second, IdleTimeout: time.Second, DrainTimeout: 10 * time.Second, Connections: 64}
+}
+
+// serve serves in memory, where nobody has an address.
 func serve(t *testing.T, set func(*Router)) *server {
 	t.Helper()
-	s := &server{ln: fasthttputil.NewInmemoryListener(), logs: &bytes.Buffer{}, done: make(chan error, 1)}
+	ln := fasthttputil.NewInmemoryListener()
+	return serveOn(t, ln, ln.Dial, options(), set)
+}
+
+// serveTCP serves on 127.0.0.1.
+func serveTCP(t *testing.T, o Options, set func(*Router)) *server {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveOn(t, ln, func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) }, o, set)
+}
+
+func serveOn(t *testing.T, ln net.Listener, dial func() (net.Conn, error), o Options, set func(*Router)) *server {
+	t.Helper()
+	s := &server{dial: dial, logs: &lines{}, done: make(chan error, 1)}
 	reg := prometheus.NewRegistry()
-	r := New("test", slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug})), reg)
-	r.Probes(func() error { return nil }, reg)
+	r := New("test", slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug})), reg, nil)
+	r.Probes(func() []Part { return nil }, reg)
 	s.Router = r
 	if set != nil {
 		set(r)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	o := Options{ReadTimeout: time.Second, WriteTimeout: time.Second, IdleTimeout: time.Second, DrainTimeout: 10 * time.Second, Connections: 64}
-	go func() { s.done <- r.Serve(ctx, s.ln, o) }()
+	go func() { s.done <- r.Serve(ctx, ln, o) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-s.done; err != nil {
@@ -63,7 +102,7 @@ func serve(t *testing.T, set func(*Router)) *server {
 // send writes a raw request on a connection of its own and returns the response with its body.
 func (s *server) send(t *testing.T, raw string) *fasthttp.Response {
 	t.Helper()
-	conn, err := s.ln.Dial()
+	conn, err := s.dial()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,15 +126,15 @@ func request(method, path, body string, headers ...string) string {
 
 func TestErrors(t *testing.T) {
 	s := serve(t, func(r *Router) {
-		r.Handle("POST", "/fine", func(rc *fasthttp.RequestCtx) error { return JSON(rc, 200, 1) })
-		r.Handle("GET", "/panic", func(*fasthttp.RequestCtx) error { panic("secret-in-panic") })
-		r.Handle("GET", "/bug", func(*fasthttp.RequestCtx) error { return errors.New("cause") })
-		r.Handle("GET", "/busy", func(*fasthttp.RequestCtx) error {
+		r.Handle("POST", "/fine", Open, func(rc *fasthttp.RequestCtx) error { return JSON(rc, 200, 1) })
+		r.Handle("GET", "/panic", Open, func(*fasthttp.RequestCtx) error { panic("secret-in-panic") })
+		r.Handle("GET", "/bug", Open, func(*fasthttp.RequestCtx) error { return errors.New("cause") })
+		r.Handle("GET", "/busy", Open, func(*fasthttp.RequestCtx) error {
 			e := api.Errorf(api.Overloaded, "busy")
 			e.RetryAfter = 1500 * time.Millisecond
 			return e
 		})
-		r.Handle("GET", "/late", func(*fasthttp.RequestCtx) error { return context.DeadlineExceeded })
+		r.Handle("GET", "/late", Open, func(*fasthttp.RequestCtx) error { return context.DeadlineExceeded })
 	})
 	f := func(raw string, status int, code api.Code) *fasthttp.Response {
 		t.Helper()
@@ -144,7 +183,7 @@ func TestRequestID(t *testing.T) {
 func TestCanary(t *testing.T) {
 	const canary = "canary4711"
 	s := serve(t, func(r *Router) {
-		r.Handle("POST", "/bug", func(*fasthttp.RequestCtx) error { return errors.New("cause") })
+		r.Handle("POST", "/bug", Open, func(*fasthttp.RequestCtx) error { return errors.New("cause") })
 	})
 	s.send(t, request("POST", "/bug?"+canary, canary, "X-Other: "+canary))
 	s.send(t, request("POST", "/"+canary, canary))
@@ -169,13 +208,13 @@ func TestCanary(t *testing.T) {
 func TestDrain(t *testing.T) {
 	running, release := make(chan struct{}), make(chan struct{})
 	s := serve(t, func(r *Router) {
-		r.Handle("GET", "/slow", func(rc *fasthttp.RequestCtx) error {
+		r.Handle("GET", "/slow", Open, func(rc *fasthttp.RequestCtx) error {
 			close(running)
 			<-release
 			return JSON(rc, 200, "answer")
 		})
 	})
-	conn, err := s.ln.Dial()
+	conn, err := s.dial()
 	if err != nil {
 		t.Fatal(err)
 	}

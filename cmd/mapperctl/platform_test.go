@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/config"
+	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/audit"
+	"github.com/llama-mapper/llama-mapper/services/journal"
+	"github.com/llama-mapper/llama-mapper/services/postgres/postgrestest"
+)
+
+// surroundings gives the commands a database without a schema and a state directory.
+func surroundings(t *testing.T) {
+	t.Helper()
+	of := postgrestest.New(t)
+	t.Chdir("../..")
+	for _, service := range []string{"mapper", "access"} {
+		d := of(service)
+		prefix := config.Prefix + strings.ToUpper(service) + "_DATABASE__"
+		t.Setenv(prefix+"HOST", d.Host)
+		t.Setenv(prefix+"PORT", fmt.Sprint(d.Port))
+		t.Setenv(prefix+"NAME", d.Name)
+	}
+	t.Setenv(config.Prefix+"STATE_DIR", t.TempDir())
+}
+
+// ctl runs the program and returns what it prints.
+func ctl(args ...string) (string, error) {
+	var out bytes.Buffer
+	c := command()
+	c.SetArgs(args)
+	c.SetOut(&out)
+	c.SetErr(&out)
+	err := c.ExecuteContext(context.Background())
+	return strings.TrimSpace(out.String()), err
+}
+
+// An operator's first day: schemas, a tenant with a key, its limits, a rotation, the audit, the end of the tenant.
+func TestOperate(t *testing.T) {
+	surroundings(t)
+	must := func(want string, args ...string) string {
+		t.Helper()
+		out, err := ctl(args...)
+		if err != nil || !strings.Contains(out, want) {
+			t.Fatalf("%v: %v, no %q in\n%s", args, err, want, out)
+		}
+		return out
+	}
+	refused := func(want string, args ...string) {
+		t.Helper()
+		if out, err := ctl(args...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, no %q; printed %s", args, err, want, out)
+		}
+	}
+	must("00001_events.sql\tmissing", "migrate", "status", "mapper")
+	must("access: 1 steps applied", "migrate", "up", "all")
+	must("", "migrate", "down", "mapper")
+	must("mapper: 1 steps applied", "migrate", "up", "mapper")
+	refused("no schema", "migrate", "up", "billing")
+
+	out := must("made the tenant acme", "keys", "create", "--tenant", "acme", "--role", "admin", "--name", "first")
+	key := out[strings.LastIndex(out, "\n")+1:]
+	id := strings.Split(key, "_")[1]
+	if !strings.HasPrefix(key, "lm_") {
+		t.Fatal(out)
+	}
+	if list := must(id, "keys", "list", "--tenant", "acme"); strings.Contains(list, key) || !strings.Contains(list, "valid") {
+		t.Error(list)
+	}
+	must("lm_", "keys", "rotate", "--tenant", "acme", "--grace", "1h", id)
+	must("until", "keys", "list", "--tenant", "acme")
+	must("", "keys", "revoke", "--tenant", "acme", id)
+	refused("no such key", "keys", "revoke", "--tenant", "acme", id)
+	refused("role must be", "keys", "create", "--tenant", "acme", "--role", "owner")
+	must("", "tenants", "set", "acme", "--key-limit", "10")
+	refused("no such tenant", "tenants", "set", "nobody")
+	must("****", "config", "print")
+
+	record(t, "acme")
+	public, file := must("=", "audit", "key"), filepath.Join(t.TempDir(), "export")
+	if err := os.WriteFile(file, []byte(must("acme", "audit", "export", "acme")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must("valid: tenant acme, events 1 to 1, 1 of them readable; 0 signed heads", "audit", "verify", file, "--key", public)
+	refused("--key must be", "audit", "verify", file, "--key", "x")
+	if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused("NOT valid", "audit", "verify", file, "--key", public)
+	refused("no such tenant", "audit", "export", "nobody")
+	refused("--yes", "tenants", "delete", "acme")
+	must("", "tenants", "delete", "acme", "--yes")
+	must("revoked", "keys", "list", "--tenant", "acme")
+}
+
+// record has one event of a tenant in Postgres.
+func record(t *testing.T, tenant string) {
+	t.Helper()
+	ctx := context.Background()
+	s := settings{path: "config/development.yaml"}
+	err := s.withFeed(ctx, tenant, func(feed *audit.Feed, owner *access.Tenant) error {
+		j, err := journal.Open(t.TempDir(), 1<<20)
+		if err != nil {
+			return err
+		}
+		defer j.Close()
+		log := audit.NewLog(j)
+		if err := log.Record(ctx, owner, []api.Event{{RequestID: "r"}}); err != nil {
+			return err
+		}
+		_, pool, err := s.pool("mapper")
+		if err != nil {
+			return err
+		}
+		defer pool.Close()
+		run, stop := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			audit.NewWriter(log, pool, slog.New(slog.DiscardHandler), prometheus.NewRegistry()).Run(run)
+		}()
+		for {
+			if page, err := feed.Events(ctx, owner, 0, 1); err != nil || len(page.Events) == 1 {
+				stop()
+				<-done
+				return err
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Settings that cannot be are told by every command.
+func TestWrongSettings(t *testing.T) {
+	for _, args := range [][]string{{"config", "print"}, {"keys", "list", "--tenant", "x"}, {"migrate", "up", "all"}, {"audit", "key"}} {
+		if _, err := ctl(append(args, "--config", "absent.yaml")...); err == nil || !strings.Contains(err.Error(), "absent.yaml") {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+}

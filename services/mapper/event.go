@@ -1,0 +1,74 @@
+package mapper
+
+import (
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/services/access"
+)
+
+// event is what is kept of a mapping that was begun at a time. Its request id is left to the handler.
+func (s *Service) event(c access.Caller, m *api.Mapping, begin time.Time) api.Event {
+	e := api.Event{
+		Time: time.Now(), TenantID: c.Tenant.ID, KeyID: c.Key.ID, Detector: m.Provenance.Detector, Vendor: m.Provenance.Vendor,
+		Taxonomy: m.Taxonomy, Scores: m.Scores, Confidence: m.Confidence, Source: m.Source, Versions: m.VersionInfo,
+		LatencyMS: float64(time.Since(begin).Microseconds()) / 1000,
+	}
+	if !name.MatchString(e.Detector) {
+		e.Detector = c.Tenant.Vault.Digest(e.Detector)
+	}
+	for _, f := range m.Provenance.Findings {
+		native := f.Native
+		if f.Source != api.SourceTable && !s.vocabulary.spells(native) {
+			native = c.Tenant.Vault.Digest(strings.ToLower(native))
+		}
+		e.Findings = append(e.Findings, api.EventFinding{
+			Native: native, Labels: f.Labels, Source: f.Source, Confidence: f.Confidence, Score: f.Score, Scale: f.Scale, Model: f.Model,
+		})
+	}
+	return e
+}
+
+// name is the form of a detector's name; what has another may be anything.
+var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,63}$`)
+
+// vocabulary is the words of our own tables and taxonomy. A label that is made of nothing else cannot hold content.
+type vocabulary map[string]bool
+
+func newVocabulary(t *Taxonomy, tables Tables) vocabulary {
+	v := vocabulary{}
+	add := func(text string) {
+		for _, word := range strings.Fields(normalizeWords(text)) {
+			v[word] = true
+		}
+	}
+	for _, l := range t.Labels {
+		add(l.ID)
+		add(l.Text)
+	}
+	for _, table := range tables {
+		for native := range table.Maps {
+			add(native)
+		}
+	}
+	return v
+}
+
+// label is the form of a label: letters, digits and what vendors put between words.
+var label = regexp.MustCompile(`^[A-Za-z0-9 _./:&-]{1,64}$`)
+
+// spells says whether a native label is up to five words of the vocabulary, or numbers of up to three digits.
+func (v vocabulary) spells(native string) bool {
+	words := strings.Fields(normalizeWords(native))
+	if !label.MatchString(native) || len(words) == 0 || len(words) > 5 {
+		return false
+	}
+	for _, w := range words {
+		if !v[w] && (!isDigit(w[0]) || len(w) > 3) {
+			return false
+		}
+	}
+	return true
+}
