@@ -9,9 +9,16 @@ import (
 // MaxEvents is how many events one request of the feed returns, at most.
 const MaxEvents = 1000
 
+// The kinds of events.
+const (
+	EventMapping = "mapping"
+	EventDrift   = "drift" // a detector said for the first time what its table does not know
+)
+
 // Event says what one mapping decided and from what. It has nothing of the content: a native label that is not made
 // of words that our own tables and taxonomy have is a digest, hmac:..., by which only equal ones can be told.
 type Event struct {
+	Kind       string             `json:"kind"` // EventMapping or EventDrift
 	Time       time.Time          `json:"time"` // UTC, to the microsecond
 	RequestID  string             `json:"request_id"`
 	Item       int                `json:"item"` // of a batch, from 0

@@ -16,6 +16,7 @@ const (
 	MaxDetector = 128      // bytes of a detector's name
 	MaxTenant   = 64       // bytes of a tenant id
 	MaxBatch    = 100      // items of a batch
+	MaxNative   = 512      // bytes of one of a detector's labels
 )
 
 // MapRequest asks what a detector's output means in the canonical taxonomy.
@@ -32,14 +33,15 @@ type MapBatchRequest struct {
 	Requests []MapRequest `json:"requests"`
 }
 
-// Source says what an answer rests on, weakest first: fallback, model, table.
+// Source says what an answer rests on, weakest first: fallback, model, table, override.
 type Source string
 
 // The sources of a label.
 const (
 	SourceFallback Source = "fallback" // the model was not sure; the label is OTHER.Unknown
 	SourceModel    Source = "model"
-	SourceTable    Source = "table" // a versioned table for the detector, or the detector's own word for clean
+	SourceTable    Source = "table"    // a versioned table for the detector, or the detector's own word for clean
+	SourceOverride Source = "override" // what the tenant has decided
 )
 
 // Candidate is a label the model considered, with its calibrated probability.
@@ -73,9 +75,10 @@ type Provenance struct {
 // VersionInfo pins what the answer was made with.
 type VersionInfo struct {
 	Taxonomy   string `json:"taxonomy"`
-	Frameworks string `json:"frameworks"`      // "none" until frameworks are loaded
-	Model      string `json:"model"`           // the checkpoint that was asked, or would be; several, if a canary took a part
-	Table      string `json:"table,omitempty"` // detector table and version, if one was used
+	Frameworks string `json:"frameworks"`          // "none" until frameworks are loaded
+	Model      string `json:"model"`               // the checkpoint that was asked, or would be; several, if a canary took a part
+	Table      string `json:"table,omitempty"`     // detector table and version, if one was used
+	Overrides  string `json:"overrides,omitempty"` // when the tenant's overrides were changed last, if there ever were any
 }
 
 // Mapping is the answer to a MapRequest.

@@ -22,6 +22,7 @@ func TestOpenAPI(t *testing.T) {
 	for _, v := range []any{
 		MapRequest{}, MapBatchRequest{}, MapBatchResponse{}, BatchResult{}, Mapping{}, Candidate{}, Provenance{}, Finding{}, VersionInfo{}, TaxonomyResponse{}, Label{}, Error{},
 		EventsResponse{}, Event{}, EventFinding{}, Key{}, KeysResponse{}, NewKeyRequest{}, RotateKeyRequest{}, NewKeyResponse{},
+		Proposal{}, ProposalsResponse{}, DecideRequest{}, DecideResponse{}, Override{}, OverridesResponse{}, OverrideRequest{}, OverrideResponse{}, Decision{}, DecisionsResponse{},
 	} {
 		kind := reflect.TypeOf(v)
 		schema := doc.Components.Schemas[kind.Name()]

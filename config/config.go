@@ -137,8 +137,9 @@ type Engine struct {
 // Mapping decides when an answer is good enough.
 type Mapping struct {
 	Threshold  float64            `koanf:"threshold"`  // confidence below which the answer is OTHER.Unknown; higher sends more to review
-	Thresholds map[string]float64 `koanf:"thresholds"` // the same for single detectors
+	Thresholds map[string]float64 `koanf:"thresholds"` // the same by detector, detector/LABEL or */LABEL; a tenant's own come first
 	TimeoutMS  int                `koanf:"timeout_ms"` // for one request
+	Cache      int                `koanf:"cache"`      // answers of the model that a process keeps; 0 keeps none
 }
 
 // Config is the settings of all services; each reads what it needs.
@@ -193,7 +194,7 @@ func defaults() Config {
 			Host: "0.0.0.0", MapperPort: 8000, ReadTimeout: 5000, WriteTimeout: 5000, IdleTimeout: 60000, DrainTimeout: 10000, Connections: 4096,
 		},
 		Engine:  Engine{Queue: 96, Slots: 16, StepMS: 20, GPULayers: -1},
-		Mapping: Mapping{Threshold: 0.6, TimeoutMS: 500},
+		Mapping: Mapping{Threshold: 0.6, TimeoutMS: 500, Cache: 100000},
 		Redis:   Redis{Host: "localhost", Port: 6379},
 		Audit:   Audit{JournalMB: 1024, SealMinutes: 10},
 		Tracing: Tracing{Sample: 0.01},
@@ -398,6 +399,7 @@ func (c *Config) validateSizes() (errs []error) {
 	between("engine.slots", c.Engine.Slots, 1, 62)
 	between("engine.step_ms", c.Engine.StepMS, 1, 60000)
 	between("engine.gpu_layers", c.Engine.GPULayers, -1, 10000)
+	between("mapping.cache", c.Mapping.Cache, 0, 1e8)
 	between("mapping.timeout_ms", c.Mapping.TimeoutMS, 1, 600000)
 	return errs
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -55,13 +56,13 @@ surprise: 1
 redis: {host: "${ABSENT}", port: 70000, color: red}
 model: {serving_backend: cloud}
 engine: {queue: 0}
-mapping: {threshold: 2, thresholds: {x: -1}}
+mapping: {threshold: 2, thresholds: {x: -1, "*/PII.Other": 3}}
 `), []string{"LLAMA_MAPPER_REDIS__COLOUR=blue", "LLAMA_MAPPER_REDIS__COLOR=blue"})
 	if err == nil {
 		t.Fatal("it was taken")
 	}
 	for _, want := range []string{
-		"log_level", "surprise: this key", "${ABSENT}", "redis.port", "redis.color", "redis.colour", "serving_backend", "engine.queue", "mapping.threshold:", "thresholds.x",
+		"log_level", "surprise: this key", "${ABSENT}", "redis.port", "redis.color", "redis.colour", "serving_backend", "engine.queue", "mapping.threshold:", "thresholds.x", "thresholds.*/PII.Other",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in: %v", want, err)
@@ -136,4 +137,41 @@ func FuzzParse(f *testing.F) {
 			t.Error("taken without a backend")
 		}
 	})
+}
+
+// Every key is explained in development.yaml, and its defaults are those of the code.
+func TestDevelopmentExplains(t *testing.T) {
+	raw, err := os.ReadFile("development.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, comments, _ := strings.Cut(string(raw), "#\n")
+	var lines []string
+	for line := range strings.Lines(comments) {
+		lines = append(lines, strings.TrimPrefix(strings.TrimPrefix(line, "#"), " "))
+	}
+	got, err := parse([]byte("environment: development\n"+strings.Join(lines, "")), []string{"LLAMA_MAPPER_MODEL__SERVING_BACKEND=local", "LLAMA_MAPPER_MODEL__MODEL_PATH=x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := defaults()
+	want.Environment, want.Model = "development", Model{ServingBackend: "local", ModelPath: "x"}
+	want.settle(func(string) bool { return false })
+	if got.DatabaseOf("mapper") != want.DatabaseOf("mapper") {
+		t.Errorf("databases: %+v, code has %+v", got.DatabaseOf("mapper"), want.DatabaseOf("mapper"))
+	}
+	got.Database = Database{}
+	got.HTTP.TrustedProxies, got.Engine.Plugins, got.Mapping.Thresholds = nil, nil, nil // empty, not absent
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the file says\n%+v, the code\n%+v", got, want)
+	}
+	all, err := want.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(all)) {
+		if key, _, _ := strings.Cut(strings.TrimSpace(line), ":"); !strings.Contains(string(raw), key+":") {
+			t.Errorf("%s is not explained", key)
+		}
+	}
 }

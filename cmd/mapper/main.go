@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/engine"
 	"github.com/llama-mapper/llama-mapper/llama"
@@ -24,27 +26,42 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/mapper"
 	"github.com/llama-mapper/llama-mapper/services/postgres"
 	"github.com/llama-mapper/llama-mapper/services/process"
+	"github.com/llama-mapper/llama-mapper/services/review"
 )
 
 func main() { process.Main("mapper", build) }
 
 // build wires the mapper: the model, the audit, the routes.
 func build(p *process.Process) error {
-	log, err := buildAudit(p)
+	_, err := buildMapper(p)
+	return err
+}
+
+func buildMapper(p *process.Process) (*mapper.Service, error) {
+	pool, err := postgres.Open(p.Config.DatabaseOf("mapper"), "mapper", p.Metrics)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	service, err := buildService(p)
+	p.OnEnd(func(context.Context) error { pool.Close(); return nil })
+	log, err := buildAudit(p, pool)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	overrides, queue := review.NewOverrides(pool, p.Log), review.NewQueue(pool, log, p.Log, p.Metrics)
+	p.Go(overrides.Run)
+	p.Go(queue.Run)
+	service, err := buildService(p, overrides, queue)
+	if err != nil {
+		return nil, err
+	}
+	review.NewStore(pool, service.Knows, service.TableOf).Register(p.Router)
 	timeout := process.MS(p.Config.Mapping.TimeoutMS)
 	service.Register(p.Router, log, idempotency.New(p.Redis, 2*timeout, p.Metrics).Wrap)
-	return nil
+	return service, nil
 }
 
 // buildService loads the model and what stands beside it.
-func buildService(p *process.Process) (*mapper.Service, error) {
+func buildService(p *process.Process, overrides mapper.Overrides, reviewer mapper.Reviewer) (*mapper.Service, error) {
 	taxonomy, err := mapper.ParseTaxonomy(config.Taxonomy())
 	if err != nil {
 		return nil, err
@@ -59,22 +76,23 @@ func buildService(p *process.Process) (*mapper.Service, error) {
 	}
 	p.Log.Info("loaded", "model", model.Version(), "taxonomy", taxonomy.Version)
 	m := p.Config.Mapping
-	return mapper.New(model, taxonomy, tables, mapper.Options{Threshold: m.Threshold, Thresholds: m.Thresholds, Timeout: process.MS(m.TimeoutMS)}, p.Metrics), nil
+	o := mapper.Options{Threshold: m.Threshold, Thresholds: m.Thresholds, Timeout: process.MS(m.TimeoutMS), Overrides: overrides, Reviewer: reviewer}
+	if m.Cache > 0 {
+		if o.Cache, err = mapper.NewCache(m.Cache, p.Redis, p.Secrets.Cache, p.Metrics); err != nil {
+			return nil, err
+		}
+	}
+	return mapper.New(model, taxonomy, tables, o, p.Metrics), nil
 }
 
 // buildAudit opens the journal and what moves, signs, cleans and reads the events.
-func buildAudit(p *process.Process) (*audit.Log, error) {
+func buildAudit(p *process.Process, pool *pgxpool.Pool) (*audit.Log, error) {
 	c := p.Config
 	j, err := journal.Open(filepath.Join(c.StateDir, "journal"), int64(c.Audit.JournalMB)<<20)
 	if err != nil {
 		return nil, err
 	}
 	p.OnEnd(func(context.Context) error { return j.Close() })
-	pool, err := postgres.Open(c.DatabaseOf("mapper"), "mapper", p.Metrics)
-	if err != nil {
-		return nil, err
-	}
-	p.OnEnd(func(context.Context) error { pool.Close(); return nil })
 	log := audit.NewLog(j)
 	p.Go(audit.NewWriter(log, pool, p.Log, p.Metrics).Run)
 	keeper := &audit.Keeper{

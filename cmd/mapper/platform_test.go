@@ -163,15 +163,10 @@ func TestPlatformCost(t *testing.T) {
 	k := key(t, store, "me", "operator")
 	bare := ""
 	full := serveWith(t, func(p *process.Process) error {
-		log, err := buildAudit(p)
+		service, err := buildMapper(p)
 		if err != nil {
 			return err
 		}
-		service, err := buildService(p)
-		if err != nil {
-			return err
-		}
-		service.Register(p.Router, log, nil)
 		router := web.New("bare", p.Log, prometheus.NewRegistry(), func(rc *fasthttp.RequestCtx, _ string) error {
 			access.Caller{Key: &access.Key{}, Tenant: &access.Tenant{ID: "me"}}.Enter(rc)
 			return nil

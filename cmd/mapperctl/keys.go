@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -119,6 +120,7 @@ func tenantsCommand() *cobra.Command {
 
 func setTenant(s *settings) *cobra.Command {
 	var key, all, days int
+	var thresholds map[string]string
 	c := &cobra.Command{Use: "set TENANT", Short: "replace a tenant's settings; what is not given goes back to the services' default", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
 		var to access.Settings
 		for flag, at := range map[string]struct {
@@ -129,8 +131,19 @@ func setTenant(s *settings) *cobra.Command {
 				*at.to = at.v
 			}
 		}
+		for name, text := range thresholds {
+			v, err := strconv.ParseFloat(text, 64)
+			if err != nil {
+				return fmt.Errorf("--threshold %s: %q is no number", name, text)
+			}
+			if to.Thresholds == nil {
+				to.Thresholds = map[string]float64{}
+			}
+			to.Thresholds[name] = v
+		}
 		return s.withStore(func(store *access.Store) error { return store.Set(c.Context(), args[0], to) })
 	}}
+	c.Flags().StringToStringVar(&thresholds, "threshold", nil, "detector=0.7, detector/LABEL=0.7 or */LABEL=0.7; confidence below which an answer is OTHER.Unknown")
 	c.Flags().IntVar(&key, "key-limit", 0, "requests a minute of one key; 0: no limit")
 	c.Flags().IntVar(&all, "tenant-limit", 0, "requests a minute of all keys together; 0: no limit")
 	c.Flags().IntVar(&days, "retention-days", 0, "how long events are kept; 0: for ever")

@@ -147,12 +147,12 @@ func (d *Directory) refresh(ctx context.Context) (changed bool, err error) {
 	var tenants []tenantRow
 	var keys []keyRow
 	err = postgres.InTenant(ctx, d.pool, postgres.Everyone, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, "SELECT id, data_key, key_limit, tenant_limit, retention_days, changed_at FROM access.tenants WHERE changed_at > $1", since.Add(-overlap))
+		rows, err := tx.Query(ctx, "SELECT id, data_key, key_limit, tenant_limit, retention_days, thresholds, changed_at FROM access.tenants WHERE changed_at > $1", since.Add(-overlap))
 		if err != nil {
 			return err
 		}
 		if tenants, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (t tenantRow, err error) {
-			return t, row.Scan(&t.ID, &t.DataKey, &t.KeyLimit, &t.TenantLimit, &t.RetentionDays, &t.Changed)
+			return t, row.Scan(&t.ID, &t.DataKey, &t.KeyLimit, &t.TenantLimit, &t.RetentionDays, &t.Thresholds, &t.Changed)
 		}); err != nil {
 			return err
 		}

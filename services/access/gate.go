@@ -1,6 +1,7 @@
 package access
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -42,7 +43,7 @@ func (g *Gate) Check(rc *fasthttp.RequestCtx, scope string) error {
 	}
 	caller, err := g.directory.Who(keyOf(rc))
 	if err != nil {
-		decision := g.limiter.Allow(limit.Rule{Kind: "address", ID: web.ClientIP(rc).String(), PerMinute: g.limits.Address})
+		decision := g.limiter.Allow(limit.Rule{Kind: "address", ID: network(web.ClientIP(rc)), PerMinute: g.limits.Address})
 		if !decision.Allowed {
 			return limited(rc, decision, "too many requests without a valid key come from this address")
 		}
@@ -69,6 +70,18 @@ func (g *Gate) Check(rc *fasthttp.RequestCtx, scope string) error {
 
 // Enter lets a caller in: handlers see it by CallerOf.
 func (c Caller) Enter(rc *fasthttp.RequestCtx) { rc.SetUserValue(callerValue, c) }
+
+// network is what one client has of addresses: one of IPv4, a /64 of IPv6.
+func network(a netip.Addr) string {
+	if a.Is4() {
+		return a.String()
+	}
+	p, err := a.Prefix(64)
+	if err != nil { // an in-memory connection has no address
+		return ""
+	}
+	return p.String()
+}
 
 func limited(rc *fasthttp.RequestCtx, d limit.Decision, message string) error {
 	d.Headers(rc.Response.Header.Set)

@@ -163,7 +163,13 @@ type Settings struct {
 	KeyLimit      *int `json:"key_limit"`      // requests a minute of one key; 0 is no limit
 	TenantLimit   *int `json:"tenant_limit"`   // of all keys together
 	RetentionDays *int `json:"retention_days"` // of events; 0 keeps them
+
+	// Thresholds are the confidences below which an answer is OTHER.Unknown: by detector, detector/LABEL or */LABEL.
+	Thresholds map[string]float64 `json:"thresholds,omitempty"`
 }
+
+// maxThresholds is how many of them a tenant may have.
+const maxThresholds = 1000
 
 // Set replaces a tenant's settings.
 func (s *Store) Set(ctx context.Context, tenant string, to Settings) error {
@@ -172,7 +178,15 @@ func (s *Store) Set(ctx context.Context, tenant string, to Settings) error {
 			return api.Errorf(api.InvalidRequest, "a setting must be 0 to 1000000000")
 		}
 	}
-	return s.updateTenant(ctx, tenant, "key_limit = $2, tenant_limit = $3, retention_days = $4", to.KeyLimit, to.TenantLimit, to.RetentionDays)
+	if len(to.Thresholds) > maxThresholds {
+		return api.Errorf(api.InvalidRequest, "there may be %d thresholds", maxThresholds)
+	}
+	for _, v := range to.Thresholds {
+		if v < 0 || v > 1 {
+			return api.Errorf(api.InvalidRequest, "a threshold must be 0 to 1")
+		}
+	}
+	return s.updateTenant(ctx, tenant, "key_limit = $2, tenant_limit = $3, retention_days = $4, thresholds = $5", to.KeyLimit, to.TenantLimit, to.RetentionDays, to.Thresholds)
 }
 
 // Delete ends a tenant: its keys are revoked and its data key is destroyed, and with that everything that was

@@ -12,7 +12,7 @@ import (
 // event is what is kept of a mapping that was begun at a time. Its request id is left to the handler.
 func (s *Service) event(c access.Caller, m *api.Mapping, begin time.Time) api.Event {
 	e := api.Event{
-		Time: time.Now(), TenantID: c.Tenant.ID, KeyID: c.Key.ID, Detector: m.Provenance.Detector, Vendor: m.Provenance.Vendor,
+		Kind: api.EventMapping, Time: time.Now(), TenantID: c.Tenant.ID, KeyID: c.Key.ID, Detector: m.Provenance.Detector, Vendor: m.Provenance.Vendor,
 		Taxonomy: m.Taxonomy, Scores: m.Scores, Confidence: m.Confidence, Source: m.Source, Versions: m.VersionInfo,
 		LatencyMS: float64(time.Since(begin).Microseconds()) / 1000,
 	}
@@ -56,13 +56,16 @@ func newVocabulary(t *Taxonomy, tables Tables) vocabulary {
 	return v
 }
 
+// maxWords is how many words a label has at most.
+const maxWords = 5
+
 // label is the form of a label: letters, digits and what vendors put between words.
 var label = regexp.MustCompile(`^[A-Za-z0-9 _./:&-]{1,64}$`)
 
 // spells says whether a native label is up to five words of the vocabulary, or numbers of up to three digits.
 func (v vocabulary) spells(native string) bool {
 	words := strings.Fields(normalizeWords(native))
-	if !label.MatchString(native) || len(words) == 0 || len(words) > 5 {
+	if !label.MatchString(native) || len(words) == 0 || len(words) > maxWords {
 		return false
 	}
 	for _, w := range words {

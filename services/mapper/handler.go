@@ -50,7 +50,7 @@ func (h handler) mapOne(rc *fasthttp.RequestCtx) error {
 	// Not rc: its Done fires only when the server shuts down, and rc is reused once we return.
 	ctx, cancel := context.WithTimeout(web.Context(rc), h.opts.Timeout)
 	defer cancel()
-	m, err := h.Map(ctx, req, modelOnly)
+	m, err := h.Map(ctx, caller.Tenant, req, modelOnly)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (h handler) mapBatch(rc *fasthttp.RequestCtx) error {
 		group.Go(func() {
 			err := errs[i]
 			if err == nil {
-				results[i].Mapping, err = h.Map(ctx, item, modelOnly)
+				results[i].Mapping, err = h.Map(ctx, caller.Tenant, item, modelOnly)
 			}
 			if err != nil {
 				results[i].Error = api.AsError(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/mapper/wire"
 )
 
@@ -25,6 +26,21 @@ type Model interface {
 	Classify(ctx context.Context, detector, finding string) (Answer, error)
 	// Version names the checkpoint and its version.
 	Version() string
+	// Answers is the version that a finding falls to.
+	Answers(detector, finding string) string
+}
+
+// Overrides are tenants' own meanings of labels, by the name of a detector's table or the detector in lower case.
+// *review.Overrides is one.
+type Overrides interface {
+	Lookup(t *access.Tenant, detector, native string) []string
+	Version(t *access.Tenant) string
+}
+
+// Reviewer is told what the model answered for labels that no table knows; known says whether the detector has a table
+// at all. *review.Queue is one.
+type Reviewer interface {
+	Propose(t *access.Tenant, detector string, f api.Finding, known bool)
 }
 
 // Answer is a model's label with its calibrated probability, and the best labels, best first.
@@ -45,8 +61,13 @@ var (
 // Options is what an operator can set about mapping.
 type Options struct {
 	Threshold  float64            // below this confidence the answer is OTHER.Unknown; 0 to 1
-	Thresholds map[string]float64 // the same for single detectors, by name in lower case
+	Thresholds map[string]float64 // the same by detector in lower case, detector/LABEL or */LABEL; a tenant's come first
 	Timeout    time.Duration      // for one request, and for a whole batch
+
+	// What may be nil, and is then not there.
+	Overrides Overrides
+	Reviewer  Reviewer
+	Cache     *Cache
 }
 
 // DefaultOptions are what runs when nothing is set.
@@ -79,11 +100,23 @@ func New(model Model, taxonomy *Taxonomy, tables Tables, o Options, reg promethe
 	}
 }
 
+// Knows says whether a label is in the taxonomy.
+func (s *Service) Knows(label string) bool { _, ok := s.taxonomy.order[label]; return ok }
+
+// TableOf names the table of a detector, or the detector in lower case if it has none.
+func (s *Service) TableOf(detector string) string {
+	if t := s.tables[strings.ToLower(detector)]; t != nil {
+		return t.Detector
+	}
+	return strings.ToLower(detector)
+}
+
 // findingsAtOnce bounds how much of the model's queue one request can take.
 const findingsAtOnce = 8
 
-// Map answers a request. With modelOnly, no table is asked. Errors are *api.Error or of ctx.
-func (s *Service) Map(ctx context.Context, req api.MapRequest, modelOnly bool) (*api.Mapping, error) {
+// Map answers a tenant's request. With modelOnly nothing is asked but the model: no override, table or cache. Errors
+// are *api.Error or of ctx.
+func (s *Service) Map(ctx context.Context, tenant *access.Tenant, req api.MapRequest, modelOnly bool) (*api.Mapping, error) {
 	out, err := wire.Parse(req.Detector, req.Output)
 	if err != nil {
 		var e *api.Error
@@ -99,10 +132,15 @@ func (s *Service) Map(ctx context.Context, req api.MapRequest, modelOnly bool) (
 	if modelOnly {
 		t = nil
 	}
-	findings, err := s.label(ctx, req.Detector, out.Findings, t, modelOnly)
+	q := question{tenant: tenant, detector: req.Detector, name: strings.ToLower(req.Detector), table: t, modelOnly: modelOnly}
+	if t != nil {
+		q.name = t.Detector
+	}
+	findings, err := s.label(ctx, q, out.Findings)
 	if err != nil {
 		return nil, err
 	}
+	s.propose(q, findings)
 	m := s.combine(findings)
 	m.Notes = strings.Join(slices.DeleteFunc([]string{out.Note, m.Notes}, func(s string) bool { return s == "" }), "; ")
 	m.Provenance = api.Provenance{
@@ -110,6 +148,9 @@ func (s *Service) Map(ctx context.Context, req api.MapRequest, modelOnly bool) (
 		TS: time.Now().UTC().Format(time.RFC3339Nano), Findings: findings,
 	}
 	m.VersionInfo = api.VersionInfo{Taxonomy: s.taxonomy.Version, Frameworks: "none", Model: s.asked(findings)}
+	if s.opts.Overrides != nil {
+		m.VersionInfo.Overrides = s.opts.Overrides.Version(tenant)
+	}
 	detector := "other"
 	if t != nil {
 		m.VersionInfo.Table, detector = t.id(), t.Detector
@@ -119,19 +160,30 @@ func (s *Service) Map(ctx context.Context, req api.MapRequest, modelOnly bool) (
 	return m, nil
 }
 
-// label answers each finding, from the table or else by the model.
-func (s *Service) label(ctx context.Context, detector string, said []wire.Finding, t *table, modelOnly bool) ([]api.Finding, error) {
+// question is what findings are asked about.
+type question struct {
+	tenant    *access.Tenant
+	detector  string // as the request has it
+	name      string // of its table, or the detector in lower case
+	table     *table // nil if it has none
+	modelOnly bool
+}
+
+// label answers each finding: by the tenant's override, else from the table, else by the model.
+func (s *Service) label(ctx context.Context, q question, said []wire.Finding) ([]api.Finding, error) {
 	findings := make([]api.Finding, len(said))
 	var open []int
 	for i, f := range said {
-		if labels := t.lookup(f, modelOnly); labels != nil {
+		if labels := s.override(q, f); labels != nil {
+			findings[i] = finding(f, labels, api.SourceOverride, 1, nil)
+		} else if labels := q.table.lookup(f, q.modelOnly); labels != nil {
 			findings[i] = finding(f, labels, api.SourceTable, 1, nil)
 		} else {
 			open = append(open, i)
 		}
 	}
 	ask := func(ctx context.Context, i int) (err error) {
-		findings[i], err = s.ask(ctx, detector, said[i])
+		findings[i], err = s.ask(ctx, q, said[i])
 		return err
 	}
 	if len(open) == 1 { // the usual case needs no other goroutine
@@ -142,6 +194,13 @@ func (s *Service) label(ctx context.Context, detector string, said []wire.Findin
 		group.Go(func(ctx context.Context) error { return ask(ctx, i) })
 	}
 	return findings, group.Wait()
+}
+
+func (s *Service) override(q question, f wire.Finding) []string {
+	if s.opts.Overrides == nil || q.modelOnly {
+		return nil
+	}
+	return s.opts.Overrides.Lookup(q.tenant, q.name, f.Native)
 }
 
 // lookup returns the table's labels for a finding, nil if there are none. The detector's own word for clean
@@ -156,22 +215,41 @@ func (t *table) lookup(f wire.Finding, modelOnly bool) []string {
 	return t.Maps[strings.ToLower(f.Native)]
 }
 
-// ask puts a finding to the model.
-func (s *Service) ask(ctx context.Context, detector string, f wire.Finding) (api.Finding, error) {
+// ask puts a finding to the model, or finds what it has answered before.
+func (s *Service) ask(ctx context.Context, q question, f wire.Finding) (api.Finding, error) {
 	words := f.Words
 	if words == "" {
 		words = f.Native
 	}
-	a, err := s.model.Classify(ctx, detector, words)
+	sure := func(a Answer) bool { return a.Confidence >= s.threshold(q, a.Label) }
+	var a Answer
+	var err error
+	if s.opts.Cache == nil || q.modelOnly {
+		a, err = s.model.Classify(ctx, q.detector, words)
+	} else {
+		a, err = s.opts.Cache.Classify(ctx, s.model, q.detector, words, sure)
+	}
 	if err != nil {
 		return api.Finding{}, modelError(err)
 	}
 	out := finding(f, []string{a.Label}, api.SourceModel, a.Confidence, nil)
-	if a.Confidence < s.threshold(detector) {
+	if !sure(a) {
 		out = finding(f, []string{labelUnknown}, api.SourceFallback, a.Confidence, a.Candidates)
 	}
 	out.Model = a.Version
 	return out, nil
+}
+
+// propose has the model's answers for labels reviewed. What is not of the form of a label is not a vocabulary.
+func (s *Service) propose(q question, findings []api.Finding) {
+	if s.opts.Reviewer == nil || q.modelOnly {
+		return
+	}
+	for _, f := range findings {
+		if (f.Source == api.SourceModel || f.Source == api.SourceFallback) && label.MatchString(f.Native) && len(strings.Fields(normalizeWords(f.Native))) <= maxWords {
+			s.opts.Reviewer.Propose(q.tenant, q.name, f, q.table != nil)
+		}
+	}
 }
 
 // asked names the checkpoints that answered for findings; the active one where none was needed.
@@ -189,9 +267,17 @@ func (s *Service) asked(findings []api.Finding) string {
 	return strings.Join(versions, ", ")
 }
 
-func (s *Service) threshold(detector string) float64 {
-	if v, ok := s.opts.Thresholds[strings.ToLower(detector)]; ok {
-		return v
+// threshold is the confidence that a label needs: the tenant's before the service's, a label's before a detector's.
+func (s *Service) threshold(q question, label string) float64 {
+	for _, set := range []map[string]float64{q.tenant.Thresholds, s.opts.Thresholds} {
+		if len(set) == 0 {
+			continue
+		}
+		for _, key := range []string{q.name + "/" + label, "*/" + label, q.name} {
+			if v, ok := set[key]; ok {
+				return v
+			}
+		}
 	}
 	return s.opts.Threshold
 }
@@ -218,12 +304,12 @@ func finding(f wire.Finding, labels []string, source api.Source, confidence floa
 }
 
 // strength orders the sources, weakest first.
-var strength = map[api.Source]int{api.SourceFallback: 0, api.SourceModel: 1, api.SourceTable: 2}
+var strength = map[api.Source]int{api.SourceFallback: 0, api.SourceModel: 1, api.SourceTable: 2, api.SourceOverride: 3}
 
 // combine makes one answer of the findings: all labels, each with the highest of its scores; the least of the
 // confidences and the weakest of the sources. Safe gives way to any label that says more.
 func (s *Service) combine(findings []api.Finding) *api.Mapping {
-	m := &api.Mapping{Scores: map[string]float64{}, Confidence: 1, Source: api.SourceTable, Controls: []string{}}
+	m := &api.Mapping{Scores: map[string]float64{}, Confidence: 1, Source: api.SourceOverride, Controls: []string{}}
 	unsure := 0
 	for _, f := range findings {
 		score := 1.0

@@ -42,6 +42,8 @@ type scripted map[string]any
 
 func (scripted) Version() string { return "scripted@1" }
 
+func (scripted) Answers(_, _ string) string { return "scripted@1" }
+
 func (m scripted) Classify(ctx context.Context, _, finding string) (Answer, error) {
 	switch v := m[finding].(type) {
 	case error:
@@ -371,50 +373,6 @@ func TestCanary(t *testing.T) {
 	}
 	if !bytes.Contains(metrics, []byte(`mapping_total{detector="other",source="model"} 2`)) {
 		t.Errorf("mapping_total is missing in\n%s", metrics)
-	}
-}
-
-// Every mapping is recorded before it is answered, each item of a batch too; without a record there is no answer.
-func TestRecorded(t *testing.T) {
-	f := serve(t, scripted{"full": ErrOverloaded})
-	f.do(t, "POST", "/api/v1/map", body("azure", `{"categoriesAnalysis":[{"category":"Hate","severity":4}]}`), nil, "X-Request-ID", "r1")
-	f.do(t, "POST", "/api/v1/map/batch", `{"requests":[`+body("x", `"full"`)+`,`+body("an odd name", `"HATE_SPEECH"`)+`]}`, nil, "X-Request-ID", "r2")
-	if len(f.events.all) != 2 {
-		t.Fatalf("%+v", f.events.all)
-	}
-	a, b := f.events.all[0], f.events.all[1]
-	if a.RequestID != "r1" || a.Detector != "azure" || a.Source != api.SourceTable || a.Findings[0].Native != "Hate" || a.TenantID != "t1" || a.KeyID != "k1" || a.Versions.Table == "" || *a.Findings[0].Score == 0 {
-		t.Errorf("%+v", a)
-	}
-	if b.RequestID != "r2" || b.Item != 1 || !strings.HasPrefix(b.Detector, "hmac:") || b.Findings[0].Native != "HATE_SPEECH" {
-		t.Errorf("%+v", b)
-	}
-	f.events.fail = api.Errorf(api.Unavailable, "the disk is full")
-	for path, b := range map[string]string{"/api/v1/map": body("x", `"a"`), "/api/v1/map/batch": `{"requests":[` + body("x", `"a"`) + `]}`} {
-		if res := f.do(t, "POST", path, b, nil); res.StatusCode() != 503 {
-			t.Errorf("%s without a record: %d", path, res.StatusCode())
-		}
-	}
-}
-
-// Which native labels are kept in words.
-func TestVocabulary(t *testing.T) {
-	taxonomy, err := ParseTaxonomy(config.Taxonomy())
-	if err != nil {
-		t.Fatal(err)
-	}
-	tables, err := ParseTables(config.Detectors(), taxonomy)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := newVocabulary(taxonomy, tables)
-	for native, want := range map[string]bool{
-		"HATE_SPEECH": true, "hate/threatening": true, "S10": true, "credit card number": true, "emailAddress": true,
-		"john.doe@example.com": false, "4111 1111 1111 1111": false, "Jane Doe": false, "user asks how to make a weapon": false, "": false, "5417": false, "phone\u200bnumber": false,
-	} {
-		if v.spells(native) != want {
-			t.Errorf("%q: %v", native, !want)
-		}
 	}
 }
 

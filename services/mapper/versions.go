@@ -85,6 +85,14 @@ func (s *serving) pick(detector, finding string) *Local {
 // Version is the active one.
 func (v *Versions) Version() string { return v.Status().Active }
 
+// Answers is the version that the request falls to; "" while none is active.
+func (v *Versions) Answers(detector, finding string) string {
+	if l := v.now.Load().pick(detector, finding); l != nil {
+		return l.Version()
+	}
+	return ""
+}
+
 // Status says what answers.
 type Status struct {
 	Active  string `json:"active"`
