@@ -3,10 +3,14 @@ package config
 import (
 	"embed"
 	"io/fs"
+	"slices"
 )
 
 //go:embed frameworks/*.yaml
 var frameworks embed.FS
+
+//go:embed migrations/2025.09.yaml
+var migration []byte
 
 // Frameworks is the directory of the frameworks' packs: their controls, and which labels concern which.
 func Frameworks() fs.FS {
@@ -16,3 +20,6 @@ func Frameworks() fs.FS {
 	}
 	return dir
 }
+
+// Migration is migrations/2025.09.yaml: what the labels are called in the taxonomy before this one.
+func Migration() []byte { return slices.Clone(migration) }
