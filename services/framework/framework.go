@@ -93,19 +93,18 @@ func (s *Set) Merge(labels []string, at time.Time) []Edge {
 	labels = slices.DeleteFunc(slices.Clone(labels), func(label string) bool { return s.edges[label] == nil })
 	slices.SortFunc(labels, func(a, b string) int { return s.order[a] - s.order[b] })
 	var merged []Edge
-	seen := map[int]int{} // an edge's place to its index in merged
+	seen := make([]int, s.places+1) // by an edge's place: its index in merged, and one
 	for _, label := range slices.Compact(labels) {
 		for _, e := range s.edges[label] {
 			if !e.holds(day) {
 				continue
 			}
-			i, ok := seen[e.place]
-			if !ok {
-				i = len(merged)
-				seen[e.place] = i
+			if seen[e.place] == 0 {
 				merged = append(merged, e)
+				seen[e.place] = len(merged)
 			}
-			merged[i].Labels = append(merged[i].Labels, label)
+			m := &merged[seen[e.place]-1]
+			m.Labels = append(m.Labels, label)
 		}
 	}
 	slices.SortFunc(merged, func(a, b Edge) int { return a.place - b.place })
