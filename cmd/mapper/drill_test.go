@@ -269,3 +269,21 @@ func TestDrillKillRedis(t *testing.T) {
 		t.Errorf("%d requests failed", n)
 	}
 }
+
+// What the mapper answers in a second with keys, limits, journal and metrics, and without, side by side.
+func TestDrillCost(t *testing.T) {
+	full, bare, k := withAndWithout(t)
+	rate := func(base string) float64 {
+		const each = 3 * time.Second
+		end, n := time.Now().Add(each), atomic.Int64{}
+		answer(t, base, k, func() bool { n.Add(1); return time.Now().Before(end) })
+		return float64(n.Load()) / each.Seconds()
+	}
+	with, without := 0.0, 0.0
+	for range 6 {
+		a, b := rate(bare), rate(full.base)
+		t.Logf("%.0f a second without, %.0f with: %.0f %%", a, b, 100*b/a)
+		with, without = with+b, without+a
+	}
+	t.Logf("together %.1f %%", 100*with/without)
+}

@@ -62,19 +62,15 @@ func buildMapper(p *process.Process) (*mapper.Service, error) {
 
 // buildService loads the model and what stands beside it.
 func buildService(p *process.Process, overrides mapper.Overrides, reviewer mapper.Reviewer) (*mapper.Service, error) {
-	taxonomy, err := mapper.ParseTaxonomy(config.Taxonomy())
+	knowledge, err := mapper.LoadKnowledge()
 	if err != nil {
 		return nil, err
 	}
-	tables, err := mapper.ParseTables(config.Detectors(), taxonomy)
+	model, err := loadModel(p, knowledge.Taxonomy)
 	if err != nil {
 		return nil, err
 	}
-	model, err := loadModel(p, taxonomy)
-	if err != nil {
-		return nil, err
-	}
-	p.Log.Info("loaded", "model", model.Version(), "taxonomy", taxonomy.Version)
+	p.Log.Info("loaded", "model", model.Version(), "taxonomy", knowledge.Taxonomy.Version, "frameworks", knowledge.Frameworks.Version())
 	m := p.Config.Mapping
 	o := mapper.Options{Threshold: m.Threshold, Thresholds: m.Thresholds, Timeout: process.MS(m.TimeoutMS), Overrides: overrides, Reviewer: reviewer}
 	if m.Cache > 0 {
@@ -82,7 +78,7 @@ func buildService(p *process.Process, overrides mapper.Overrides, reviewer mappe
 			return nil, err
 		}
 	}
-	return mapper.New(model, taxonomy, tables, o, p.Metrics), nil
+	return mapper.New(model, knowledge, o, p.Metrics), nil
 }
 
 // buildAudit opens the journal and what moves, signs, cleans and reads the events.

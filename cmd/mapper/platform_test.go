@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -152,17 +153,37 @@ func apart(t *testing.T, s served, b, secret, keyID string) {
 	})
 }
 
-// With keys, limits, journal and metrics the mapper answers at least nine tenths of what it answers without. Both
-// stand on the same model, and are measured in turn; noise goes both ways, so the best of the rounds counts.
+// With keys, limits, journal and metrics an answer costs the mapper's process at most a ninth more processor time, so
+// that it answers nine tenths of what it answers without them. Both stand on the same model, and are measured in turn;
+// time that the machine spends on other things does not count, and what is left of noise goes both ways, so that the
+// best of the rounds counts. `make drill` compares the answers of a second.
 func TestPlatformCost(t *testing.T) {
+	full, bare, k := withAndWithout(t)
+	best := 0.0
+	for round := range 6 {
+		without := spent(t, bare, k, 1000)
+		with := spent(t, full.base, k, 1000)
+		best = max(best, float64(without)/float64(with))
+		t.Logf("round %d: %v a request without, %v with: %.0f %%", round, without, with, 100*float64(without)/float64(with))
+		if round > 1 && best >= 0.9 {
+			return
+		}
+	}
+	t.Errorf("at best %.0f %%", 100*best)
+}
+
+// withAndWithout serves one model twice: as it ships, and at the second address without keys, limits, journal and
+// metrics.
+func withAndWithout(t *testing.T) (full served, bare, k string) {
+	t.Helper()
 	store := surroundings(t)
 	t.Setenv(config.Prefix+"LOG_LEVEL", "WARN")
 	t.Setenv(config.Prefix+"DEBUG", "false")
 	t.Setenv(config.Prefix+"LIMITS__KEY", "100000000")
 	t.Setenv(config.Prefix+"LIMITS__TENANT", "100000000")
-	k := key(t, store, "me", "operator")
-	bare := ""
-	full := serveWith(t, func(p *process.Process) error {
+	k = key(t, store, "me", "operator")
+	t.Setenv(config.Prefix+"MAPPING__TIMEOUT_MS", "60000")
+	full = serveWith(t, func(p *process.Process) error {
 		service, err := buildMapper(p)
 		if err != nil {
 			return err
@@ -182,17 +203,7 @@ func TestPlatformCost(t *testing.T) {
 		p.OnEnd(func(context.Context) error { return server.Shutdown() })
 		return nil
 	})
-	best := 0.0
-	for round := range 8 {
-		without := answered(t, bare, k)
-		with := answered(t, full.base, k)
-		best = max(best, with/without)
-		t.Logf("round %d: %.0f a second without, %.0f with: %.0f %%", round, without, with, 100*with/without)
-		if round > 1 && best >= 0.9 {
-			return
-		}
-	}
-	t.Errorf("at best %.0f %%", 100*best)
+	return full, bare, k
 }
 
 // nothing records nothing.
@@ -202,13 +213,27 @@ func (nothing) Record(context.Context, *access.Tenant, []api.Event) error { retu
 
 var findings atomic.Int64
 
-// answered is the requests a second that 16 clients have answered by the model.
-func answered(t *testing.T, base, key string) float64 {
+// spent is the processor time of this process, clients and all, for each of n answers of the model to 16 clients.
+func spent(t *testing.T, base, key string, n int64) time.Duration {
 	t.Helper()
-	const clients, seconds = 16, 2
-	var n atomic.Int64
+	used := func() time.Duration {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	before := used()
+	var next atomic.Int64
+	answer(t, base, key, func() bool { return next.Add(1) <= n })
+	return (used() - before) / time.Duration(n)
+}
+
+// answer has 16 clients ask the model different questions as long as more says so.
+func answer(t *testing.T, base, key string, more func() bool) {
+	t.Helper()
+	const clients = 16
 	var wg sync.WaitGroup
-	end := time.Now().Add(seconds * time.Second)
 	client := fasthttp.Client{MaxConnsPerHost: clients}
 	defer client.CloseIdleConnections()
 	for range clients {
@@ -218,16 +243,14 @@ func answered(t *testing.T, base, key string) float64 {
 			req.SetRequestURI(base + "/api/v1/map?source=model")
 			req.Header.SetMethod("POST")
 			req.Header.Set("X-API-Key", key)
-			for time.Now().Before(end) {
+			for more() {
 				req.SetBodyString(fmt.Sprintf(`{"detector":"x","output":"possible weapon %d in text"}`, findings.Add(1)))
 				if err := client.Do(&req, &res); err != nil || res.StatusCode() != 200 {
 					t.Errorf("%d %s %v", res.StatusCode(), res.Body(), err)
 					return
 				}
-				n.Add(1)
 			}
 		})
 	}
 	wg.Wait()
-	return float64(n.Load()) / seconds
 }

@@ -29,7 +29,8 @@ func (s *Service) Register(r *web.Router, recorder Recorder, once func(route str
 	}
 	r.Handle(fasthttp.MethodPost, "/api/v1/map", access.Map, once("POST /api/v1/map", h.mapOne))
 	r.Handle(fasthttp.MethodPost, "/api/v1/map/batch", access.Map, once("POST /api/v1/map/batch", h.mapBatch))
-	r.Handle(fasthttp.MethodGet, "/api/v1/taxonomy", access.Read, h.taxonomy)
+	r.Handle(fasthttp.MethodGet, "/api/v1/taxonomy", access.Read, h.listTaxonomy)
+	h.registerCompliance(r)
 }
 
 type handler struct {
@@ -39,7 +40,7 @@ type handler struct {
 
 func (h handler) mapOne(rc *fasthttp.RequestCtx) error {
 	begin, caller := time.Now(), access.CallerOf(rc)
-	modelOnly, err := source(rc)
+	v, err := h.viewOf(rc)
 	if err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func (h handler) mapOne(rc *fasthttp.RequestCtx) error {
 	// Not rc: its Done fires only when the server shuts down, and rc is reused once we return.
 	ctx, cancel := context.WithTimeout(web.Context(rc), h.opts.Timeout)
 	defer cancel()
-	m, err := h.Map(ctx, caller.Tenant, req, modelOnly)
+	m, err := h.Map(ctx, caller.Tenant, req, v.modelOnly)
 	if err != nil {
 		return err
 	}
@@ -59,12 +60,13 @@ func (h handler) mapOne(rc *fasthttp.RequestCtx) error {
 	if err := h.recorder.Record(ctx, caller.Tenant, []api.Event{e}); err != nil {
 		return err
 	}
+	h.show(m, v)
 	return web.JSON(rc, fasthttp.StatusOK, m)
 }
 
 func (h handler) mapBatch(rc *fasthttp.RequestCtx) error {
 	begin, caller := time.Now(), access.CallerOf(rc)
-	modelOnly, err := source(rc)
+	v, err := h.viewOf(rc)
 	if err != nil {
 		return err
 	}
@@ -80,7 +82,7 @@ func (h handler) mapBatch(rc *fasthttp.RequestCtx) error {
 		group.Go(func() {
 			err := errs[i]
 			if err == nil {
-				results[i].Mapping, err = h.Map(ctx, caller.Tenant, item, modelOnly)
+				results[i].Mapping, err = h.Map(ctx, caller.Tenant, item, v.modelOnly)
 			}
 			if err != nil {
 				results[i].Error = api.AsError(err)
@@ -104,20 +106,15 @@ func (h handler) mapBatch(rc *fasthttp.RequestCtx) error {
 			return err
 		}
 	}
+	for _, r := range results {
+		if r.Mapping != nil {
+			h.show(r.Mapping, v)
+		}
+	}
 	return web.JSON(rc, fasthttp.StatusOK, api.MapBatchResponse{Results: results})
 }
 
-func (h handler) taxonomy(rc *fasthttp.RequestCtx) error {
-	t := h.Service.taxonomy
+func (h handler) listTaxonomy(rc *fasthttp.RequestCtx) error {
+	t := h.taxonomy
 	return web.JSON(rc, fasthttp.StatusOK, api.TaxonomyResponse{Version: t.Version, CompatibleWith: t.CompatibleWith, Labels: t.Labels})
-}
-
-// source reads ?source=model, the only query there is.
-func source(rc *fasthttp.RequestCtx) (modelOnly bool, err error) {
-	args := rc.QueryArgs()
-	value := string(args.Peek("source"))
-	if args.Len() == 0 || args.Len() == 1 && value == "model" {
-		return value == "model", nil
-	}
-	return false, api.Errorf(api.InvalidRequest, "the query may be source=model or nothing")
 }

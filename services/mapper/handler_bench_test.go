@@ -11,7 +11,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/llama-mapper/llama-mapper/api"
-	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/web"
 )
@@ -23,15 +22,13 @@ func (discard) Record(context.Context, *access.Tenant, []api.Event) error { retu
 
 // What a request costs apart from the network and the model: an answer, and a refusal.
 func BenchmarkHandler(b *testing.B) {
-	taxonomy, err := ParseTaxonomy(config.Taxonomy())
-	if err != nil {
-		b.Fatal(err)
-	}
+	k := knowledge(b)
+	k.Tables = nil
 	for finding, want := range map[string]int{"answered": fasthttp.StatusOK, "refused": fasthttp.StatusTooManyRequests} {
 		b.Run(finding, func(b *testing.B) {
 			reg := prometheus.NewRegistry()
 			router := web.New("mapper", slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn})), reg, enter)
-			New(scripted{"refused": ErrOverloaded}, taxonomy, nil, DefaultOptions(), reg).Register(router, discard{}, nil)
+			New(scripted{"refused": ErrOverloaded}, k, DefaultOptions(), reg).Register(router, discard{}, nil)
 			var req fasthttp.Request
 			req.SetRequestURI("http://h/api/v1/map")
 			req.Header.SetMethod(fasthttp.MethodPost)

@@ -17,7 +17,9 @@ import (
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/framework"
 	"github.com/llama-mapper/llama-mapper/services/mapper/wire"
+	"github.com/llama-mapper/llama-mapper/services/migration"
 )
 
 // Model answers for findings that no table knows. *Local is one.
@@ -80,6 +82,8 @@ type Service struct {
 	model      Model
 	taxonomy   *Taxonomy
 	tables     Tables
+	frameworks *framework.Set
+	migration  *migration.Table // to the taxonomy before
 	opts       Options
 	vocabulary vocabulary
 	mapped     *prometheus.CounterVec
@@ -87,10 +91,11 @@ type Service struct {
 }
 
 // New makes a service; metrics go to reg.
-func New(model Model, taxonomy *Taxonomy, tables Tables, o Options, reg prometheus.Registerer) *Service {
+func New(model Model, k Knowledge, o Options, reg prometheus.Registerer) *Service {
 	auto := promauto.With(reg)
 	return &Service{
-		model: model, taxonomy: taxonomy, tables: tables, opts: o, vocabulary: newVocabulary(taxonomy, tables),
+		model: model, taxonomy: k.Taxonomy, tables: k.Tables, frameworks: k.Frameworks, migration: k.Migration, opts: o,
+		vocabulary: newVocabulary(k.Taxonomy, k.Tables),
 		mapped: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "mapping_total", Help: "Answers by what they rest on; detectors without a table are other.",
 		}, []string{"source", "detector"}),
@@ -109,6 +114,11 @@ func (s *Service) TableOf(detector string) string {
 		return t.Detector
 	}
 	return strings.ToLower(detector)
+}
+
+// inOne puts notes together.
+func inOne(notes ...string) string {
+	return strings.Join(slices.DeleteFunc(notes, func(s string) bool { return s == "" }), "; ")
 }
 
 // findingsAtOnce bounds how much of the model's queue one request can take.
@@ -142,12 +152,12 @@ func (s *Service) Map(ctx context.Context, tenant *access.Tenant, req api.MapReq
 	}
 	s.propose(q, findings)
 	m := s.combine(findings)
-	m.Notes = strings.Join(slices.DeleteFunc([]string{out.Note, m.Notes}, func(s string) bool { return s == "" }), "; ")
+	m.Notes = inOne(out.Note, m.Notes)
 	m.Provenance = api.Provenance{
 		Vendor: out.Vendor, Detector: req.Detector, TenantID: req.TenantID, Model: out.Model,
 		TS: time.Now().UTC().Format(time.RFC3339Nano), Findings: findings,
 	}
-	m.VersionInfo = api.VersionInfo{Taxonomy: s.taxonomy.Version, Frameworks: "none", Model: s.asked(findings)}
+	m.VersionInfo = api.VersionInfo{Taxonomy: s.taxonomy.Version, Frameworks: s.frameworks.Version(), Model: s.asked(findings)}
 	if s.opts.Overrides != nil {
 		m.VersionInfo.Overrides = s.opts.Overrides.Version(tenant)
 	}

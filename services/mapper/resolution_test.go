@@ -9,7 +9,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/llama-mapper/llama-mapper/api"
-	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/access"
 )
 
@@ -57,19 +56,12 @@ func (p *proposed) Propose(_ *access.Tenant, detector string, f api.Finding, kno
 
 // The order of what answers, what goes to review, and whose threshold counts.
 func TestResolution(t *testing.T) {
-	taxonomy, err := ParseTaxonomy(config.Taxonomy())
-	if err != nil {
-		t.Fatal(err)
-	}
-	tables, err := ParseTables(config.Detectors(), taxonomy)
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := knowledge(t)
 	o := DefaultOptions()
 	var queue proposed
 	o.Overrides, o.Reviewer = decided{"presidio", "URL", "OTHER.Spam"}, &queue
 	o.Thresholds = map[string]float64{"mine": 0.85, "*/BIAS.Other": 0.2}
-	s := New(scripted{"rude": sure("HARM.SPEECH.Insult", 0.8), "odd": sure("BIAS.Other", 0.3)}, taxonomy, tables, o, prometheus.NewRegistry())
+	s := New(scripted{"rude": sure("HARM.SPEECH.Insult", 0.8), "odd": sure("BIAS.Other", 0.3)}, k, o, prometheus.NewRegistry())
 	check := func(tenant *access.Tenant, detector, output, want string, modelOnly bool) {
 		t.Helper()
 		m, err := s.Map(context.Background(), tenant, api.MapRequest{Detector: detector, Output: output, TenantID: tenant.ID}, modelOnly)
@@ -97,17 +89,60 @@ func TestResolution(t *testing.T) {
 	}
 }
 
+// Controls and the older taxonomy are views of an answer, asked for; what is recorded is the same.
+func TestViews(t *testing.T) {
+	f := serve(t, scripted{"odd": sure("BIAS.Age", 0.3)})
+	var m api.Mapping
+	f.do(t, "POST", "/api/v1/map?controls=true", body("presidio", `"US_DRIVER_LICENSE"`), &m)
+	if len(m.Controls) < 5 || !strings.Contains(strings.Join(m.Controls, " "), "GDPR:") || m.VersionInfo.Frameworks == "" || m.VersionInfo.Taxonomy != "2026.11" {
+		t.Errorf("%+v", m)
+	}
+	m = api.Mapping{}
+	f.do(t, "POST", "/api/v1/map?taxonomy=2025.09", body("presidio", `"US_DRIVER_LICENSE|URL"`), &m)
+	if got := fmt.Sprint(m.Taxonomy, m.Scores, m.VersionInfo.Taxonomy, m.Provenance.Findings[0].Labels, len(m.Controls)); got != "[PII.Contact.URL PII.Identifier.Other] map[PII.Contact.URL:1 PII.Identifier.Other:1]2025.09[PII.Identifier.Other] 0" || m.Notes == "" {
+		t.Errorf("%s %q", got, m.Notes)
+	}
+	f.do(t, "POST", "/api/v1/map?taxonomy=2025.09", body("x", `"odd"`), &m)
+	if len(m.Candidates) == 0 || m.Candidates[len(m.Candidates)-1].Label != "BIAS.Other" {
+		t.Errorf("%+v", m.Candidates)
+	}
+	var b api.MapBatchResponse
+	f.do(t, "POST", "/api/v1/map/batch?taxonomy=2025.09&controls=true", `{"requests":[`+body("presidio", `"US_DRIVER_LICENSE"`)+`]}`, &b)
+	if m := b.Results[0].Mapping; m.Taxonomy[0] != "PII.Identifier.Other" || len(m.Controls) < 5 {
+		t.Errorf("%+v", m)
+	}
+	for _, e := range f.events.all[:2] {
+		if !strings.Contains(fmt.Sprint(e.Taxonomy), "PII.Identifier.DriverLicense") || e.Versions.Taxonomy != "2026.11" {
+			t.Errorf("recorded %+v", e)
+		}
+	}
+	var list struct {
+		Version    string
+		Frameworks []struct{ ID string }
+		Controls   []struct{ Framework string }
+		None       []struct{ Why string }
+	}
+	f.do(t, "GET", "/api/v1/frameworks", "", &list)
+	f.do(t, "GET", "/api/v1/controls?label=PII.Identifier.SSN", "", &list)
+	if len(list.Frameworks) != 12 || len(list.Controls) == 0 || list.Version != m.VersionInfo.Frameworks {
+		t.Errorf("%+v", list)
+	}
+	for _, path := range []string{"/api/v1/controls?label=x", "/api/v1/controls"} {
+		if res := f.do(t, "GET", path, "", nil); res.StatusCode() != 400 {
+			t.Errorf("%s: %d", path, res.StatusCode())
+		}
+	}
+	for _, query := range []string{"taxonomy=2024.01", "controls=1", "color=red"} {
+		if res := f.do(t, "POST", "/api/v1/map?"+query, body("x", `"a"`), nil); res.StatusCode() != 400 {
+			t.Errorf("%s: %d", query, res.StatusCode())
+		}
+	}
+}
+
 // Which native labels are kept in words.
 func TestVocabulary(t *testing.T) {
-	taxonomy, err := ParseTaxonomy(config.Taxonomy())
-	if err != nil {
-		t.Fatal(err)
-	}
-	tables, err := ParseTables(config.Detectors(), taxonomy)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := newVocabulary(taxonomy, tables)
+	k := knowledge(t)
+	v := newVocabulary(k.Taxonomy, k.Tables)
 	for native, want := range map[string]bool{
 		"HATE_SPEECH": true, "hate/threatening": true, "S10": true, "credit card number": true, "emailAddress": true,
 		"john.doe@example.com": false, "4111 1111 1111 1111": false, "Jane Doe": false, "user asks how to make a weapon": false, "": false, "5417": false, "phone\u200bnumber": false,
