@@ -58,13 +58,23 @@ type Finding struct {
 	Confidence float64     `json:"confidence"`      // that the labels are right, 0 to 1
 	Score      *float64    `json:"score,omitempty"` // how strongly the detector said it, 0 to 1; absent if it only named it
 	Scale      string      `json:"scale,omitempty"` // what the score was made from
+	Raw        string      `json:"raw,omitempty"`   // the detector's own value: a number, or a word of its scale
+	Span       []Span      `json:"span,omitempty"`  // where in the content, if the detector says so
 	Candidates []Candidate `json:"candidates,omitempty"`
 	Model      string      `json:"model,omitempty"` // the checkpoint that was asked, if one was
 }
 
+// Span is a place in the content, from its first position to the one after its last, in the units that the detector
+// counted in. Bytes and code points follow from one another only with the content, which the mapper does not have.
+type Span struct {
+	Byte  *[2]int `json:"byte,omitempty"`  // of UTF-8
+	Rune  *[2]int `json:"rune,omitempty"`  // Unicode code points
+	UTF16 *[2]int `json:"utf16,omitempty"` // units of UTF-16
+}
+
 // Provenance says where an answer comes from.
 type Provenance struct {
-	Vendor   string    `json:"vendor"` // the shape of the output: openai, azure, presidio, llama-guard or text
+	Vendor   string    `json:"vendor"` // the format of the output, text if it is of no vendor's
 	Detector string    `json:"detector"`
 	TenantID string    `json:"tenant_id"`
 	Model    string    `json:"model,omitempty"` // the model that the vendor's document names

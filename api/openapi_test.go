@@ -20,7 +20,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, v := range []any{
-		MapRequest{}, MapBatchRequest{}, MapBatchResponse{}, BatchResult{}, Mapping{}, Candidate{}, Provenance{}, Finding{}, VersionInfo{}, TaxonomyResponse{}, Label{}, Error{},
+		MapRequest{}, MapBatchRequest{}, MapBatchResponse{}, BatchResult{}, Mapping{}, Candidate{}, Provenance{}, Finding{}, Span{}, VersionInfo{}, TaxonomyResponse{}, Label{}, Error{},
 		EventsResponse{}, Event{}, EventFinding{}, Key{}, KeysResponse{}, NewKeyRequest{}, RotateKeyRequest{}, NewKeyResponse{},
 		Proposal{}, ProposalsResponse{}, DecideRequest{}, DecideResponse{}, Override{}, OverridesResponse{}, OverrideRequest{}, OverrideResponse{}, Decision{}, DecisionsResponse{},
 	} {

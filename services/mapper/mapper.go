@@ -135,10 +135,7 @@ func (s *Service) Map(ctx context.Context, tenant *access.Tenant, req api.MapReq
 		}
 		return nil, api.Errorf(api.InvalidRequest, "output: %v", err) // wire's errors hold nothing of the output
 	}
-	t := s.tables[strings.ToLower(req.Detector)]
-	if out.Table != "" {
-		t = s.tables[out.Table]
-	}
+	t := s.tables.of(req.Detector, out)
 	if modelOnly {
 		t = nil
 	}
@@ -186,7 +183,7 @@ func (s *Service) label(ctx context.Context, q question, said []wire.Finding) ([
 	for i, f := range said {
 		if labels := s.override(q, f); labels != nil {
 			findings[i] = finding(f, labels, api.SourceOverride, 1, nil)
-		} else if labels := q.table.lookup(f, q.modelOnly); labels != nil {
+		} else if labels := s.tables.lookup(q.table, f, q.modelOnly); labels != nil {
 			findings[i] = finding(f, labels, api.SourceTable, 1, nil)
 		} else {
 			open = append(open, i)
@@ -207,22 +204,10 @@ func (s *Service) label(ctx context.Context, q question, said []wire.Finding) ([
 }
 
 func (s *Service) override(q question, f wire.Finding) []string {
-	if s.opts.Overrides == nil || q.modelOnly {
+	if s.opts.Overrides == nil || q.modelOnly || f.Absent() {
 		return nil
 	}
 	return s.opts.Overrides.Lookup(q.tenant, q.name, f.Native)
-}
-
-// lookup returns the table's labels for a finding, nil if there are none. The detector's own word for clean
-// needs no table, only leave to use one.
-func (t *table) lookup(f wire.Finding, modelOnly bool) []string {
-	if f.Clean && !modelOnly {
-		return []string{labelSafe}
-	}
-	if t == nil {
-		return nil
-	}
-	return t.Maps[strings.ToLower(f.Native)]
 }
 
 // ask puts a finding to the model, or finds what it has answered before.
@@ -310,7 +295,14 @@ func modelError(err error) error {
 }
 
 func finding(f wire.Finding, labels []string, source api.Source, confidence float64, candidates []api.Candidate) api.Finding {
-	return api.Finding{Native: f.Native, Labels: labels, Source: source, Confidence: confidence, Score: f.Score, Scale: f.Scale, Candidates: candidates}
+	out := api.Finding{
+		Native: f.Native, Labels: labels, Source: source, Confidence: confidence,
+		Score: f.Score, Scale: f.Scale, Raw: f.Raw, Candidates: candidates,
+	}
+	for _, at := range f.Spans {
+		out.Span = append(out.Span, api.Span{Byte: at.Byte, Rune: at.Rune, UTF16: at.UTF16})
+	}
+	return out
 }
 
 // strength orders the sources, weakest first.
@@ -323,7 +315,7 @@ func (s *Service) combine(findings []api.Finding) *api.Mapping {
 	unsure := 0
 	for _, f := range findings {
 		score := 1.0
-		if f.Score != nil {
+		if f.Score != nil && !slices.Contains(f.Labels, labelSafe) { // else it is the score of what was not found
 			score = *f.Score
 		}
 		for _, label := range f.Labels {

@@ -2,11 +2,8 @@ package mapper
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -71,71 +68,4 @@ func strict(raw []byte, into any) error {
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(true)
 	return d.Decode(into)
-}
-
-// table says what one detector's labels mean.
-type table struct {
-	Detector string              `yaml:"detector"`
-	Version  string              `yaml:"version"`
-	Taxonomy string              `yaml:"taxonomy"`
-	Aliases  []string            `yaml:"aliases"`
-	Notes    string              `yaml:"notes"`
-	Maps     map[string][]string `yaml:"maps"` // native label, in any case, to canonical labels
-}
-
-// id is the table's name and version, as answers report it.
-func (t *table) id() string { return t.Detector + "@" + t.Version }
-
-// Tables are the versioned tables of the detectors that are known.
-type Tables map[string]*table // by detector and alias, in lower case
-
-// ParseTables reads config/detectors/*.yaml and holds every label to the taxonomy.
-func ParseTables(dir fs.FS, taxonomy *Taxonomy) (Tables, error) {
-	files, err := fs.Glob(dir, "*.yaml")
-	if err != nil {
-		return nil, err
-	}
-	all := Tables{}
-	var errs []error
-	for _, name := range files {
-		raw, err := fs.ReadFile(dir, name)
-		if err != nil {
-			return nil, err
-		}
-		t := &table{}
-		if err := strict(raw, t); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
-			continue
-		}
-		errs = append(errs, t.check(name, taxonomy))
-		for _, key := range append(t.Aliases, t.Detector) {
-			if all[key] != nil || key != strings.ToLower(key) {
-				errs = append(errs, fmt.Errorf("%s: %s is taken, or not in lower case", name, key))
-			}
-			all[key] = t
-		}
-	}
-	return all, errors.Join(errs...)
-}
-
-// check holds the labels to the taxonomy and folds the case of the native ones.
-func (t *table) check(name string, taxonomy *Taxonomy) error {
-	var errs []error
-	if t.Taxonomy != taxonomy.Version {
-		errs = append(errs, fmt.Errorf("%s: it is for taxonomy %s, not %s", name, t.Taxonomy, taxonomy.Version))
-	}
-	folded := make(map[string][]string, len(t.Maps))
-	for native, labels := range t.Maps {
-		for _, label := range labels {
-			if _, ok := taxonomy.order[label]; !ok {
-				errs = append(errs, fmt.Errorf("%s: %s: %s is not in the taxonomy", name, native, label))
-			}
-		}
-		if len(labels) == 0 || folded[strings.ToLower(native)] != nil {
-			errs = append(errs, fmt.Errorf("%s: %s has no label, or is there twice", name, native))
-		}
-		folded[strings.ToLower(native)] = labels
-	}
-	t.Maps = folded
-	return errors.Join(errs...)
 }

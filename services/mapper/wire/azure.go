@@ -13,6 +13,8 @@ var azureKeys = []string{
 	"ungroundedDetected", "acsVerdict",
 }
 
+func isAzure(d document) bool { return !d.list && d.hasOne(azureKeys...) }
+
 // azureCategories are the categories of text:analyze.
 var azureCategories = []string{"Hate", "SelfHarm", "Sexual", "Violence"}
 
@@ -45,23 +47,27 @@ type azureVerdict struct {
 	} `json:"harmResults"`
 }
 
+// azureAnswer has the members of all of Azure's answers.
+type azureAnswer struct {
+	Categories []struct {
+		Category string
+		Severity *float64
+	} `json:"categoriesAnalysis"`
+	Blocklists []struct{}                `json:"blocklistsMatch"`
+	User       *azureAttack              `json:"userPromptAnalysis"`
+	Documents  []azureAttack             `json:"documentsAnalysis"`
+	Protected  *struct{ Detected *bool } `json:"protectedMaterialAnalysis"`
+	Ungrounded *bool                     `json:"ungroundedDetected"`
+	Percentage *float64                  `json:"ungroundedPercentage"`
+	Details    []azureDetail             `json:"ungroundedDetails"`
+	Verdict    *azureVerdict             `json:"acsVerdict"`
+}
+
 // parseAzure reads the answers of text:analyze, text:shieldPrompt, text:detectProtectedMaterial,
 // text:detectGroundedness (2024-09-01) and unified moderation. Severity 0 means that there is nothing; a verdict
 // that is missing does not.
-func parseAzure(output string) (Output, error) {
-	var doc struct {
-		Categories []struct {
-			Category string
-			Severity *float64
-		} `json:"categoriesAnalysis"`
-		Blocklists []struct{}                `json:"blocklistsMatch"`
-		User       *azureAttack              `json:"userPromptAnalysis"`
-		Documents  []azureAttack             `json:"documentsAnalysis"`
-		Protected  *struct{ Detected *bool } `json:"protectedMaterialAnalysis"`
-		Ungrounded *bool                     `json:"ungroundedDetected"`
-		Percentage *float64                  `json:"ungroundedPercentage"`
-		Verdict    *azureVerdict             `json:"acsVerdict"`
-	}
+func parseAzure(_, output string) (Output, error) {
+	var doc azureAnswer
 	if err := json.Unmarshal([]byte(output), &doc); err != nil {
 		return Output{}, ErrShape
 	}
@@ -71,12 +77,12 @@ func parseAzure(output string) (Output, error) {
 		case c.Severity == nil:
 			return Output{}, ErrShape
 		case *c.Severity > 0:
-			out.Findings = append(out.Findings, scored(c.Category, clamp(c.Severity, azureMost), azureScale))
+			out.add(azureSeverity(c.Category, *c.Severity))
 		}
 	}
-	add := func(yes bool, name string) {
-		if yes {
-			out.Findings = append(out.Findings, Finding{Native: name})
+	add := func(there bool, name string) {
+		if there {
+			out.add(yes(name))
 		}
 	}
 	add(len(doc.Blocklists) > 0, azureBlocklist)
@@ -96,7 +102,11 @@ func parseAzure(output string) (Output, error) {
 		add(*doc.Protected.Detected, azureProtected)
 	}
 	if isTrue(doc.Ungrounded) {
-		out.Findings = append(out.Findings, scored(azureUngrounded, clamp(doc.Percentage, 1), "share of the text"))
+		f := scored(azureUngrounded, doc.Percentage, "share of the text")
+		for _, d := range doc.Details[:min(len(doc.Details), maxSpans)] {
+			f.Spans = append(f.Spans, d.spans()...)
+		}
+		out.add(f)
 	}
 	if doc.Verdict != nil {
 		harms, err := doc.Verdict.findings()
@@ -123,11 +133,7 @@ func (v *azureVerdict) findings() (out []Finding, err error) {
 		case !*harm.Detected:
 			continue
 		}
-		var score *float64
-		if level, ok := azureWords[strings.ToLower(harm.Severity)]; ok {
-			score = &level
-		}
-		out = append(out, scored(name, score, "severity low to high"))
+		out = append(out, worded(name, strings.ToLower(harm.Severity), azureWords, "severity low to high"))
 	}
 	if v.Decision == "deny" && len(out) == 0 {
 		out = []Finding{{Native: azureBlocked}}
@@ -148,10 +154,26 @@ func azureLevel(part string) (Finding, bool) {
 			return Finding{Native: part, Clean: true}, true
 		default:
 			level := float64(part[i+1] - '0')
-			return scored(name, clamp(&level, azureMost), azureScale), true
+			return azureSeverity(name, level), true
 		}
 	}
 	return Finding{}, false
 }
 
-func isTrue(b *bool) bool { return b != nil && *b }
+// azureSeverity is a category with a severity above 0.
+func azureSeverity(category string, severity float64) Finding {
+	return Finding{Native: category, Score: clamp(&severity, azureMost), Scale: azureScale, Raw: number(severity)}
+}
+
+// azureUnits is a position in the three units that Azure counts in.
+type azureUnits struct{ UTF8, UTF16, CodePoint offset }
+
+// azureDetail is one place of a text that nothing grounds.
+type azureDetail struct{ Offset, Length azureUnits }
+
+func (d azureDetail) spans() []Span {
+	at, n := d.Offset, d.Length
+	return spans(Span{
+		Byte: pair(at.UTF8, at.UTF8+n.UTF8), Rune: pair(at.CodePoint, at.CodePoint+n.CodePoint), UTF16: pair(at.UTF16, at.UTF16+n.UTF16),
+	})
+}

@@ -45,13 +45,12 @@ var (
 	guardCode    = regexp.MustCompile(`[SO]\d+`)
 )
 
-// parseLlamaGuard reads "safe", or "unsafe" with codes on the next line, or codes alone. Other text, such as
-// "safe" with a code, is a label like any other.
+// isGuardText says whether a text is a verdict. Other text, such as "safe" with a code, is a label like any other.
+func isGuardText(output string) bool { return guardVerdict.MatchString(output) }
+
+// parseLlamaGuard reads "safe", or "unsafe" with codes on the next line, or codes alone.
 func parseLlamaGuard(detector, output string) (Output, error) {
 	m := guardVerdict.FindStringSubmatch(output)
-	if m == nil {
-		return parseText(detector, output)
-	}
 	codes := guardCode.FindAllString(strings.ToUpper(m[2]), -1)
 	out := Output{Vendor: "llama-guard", Table: guardTable(detector)}
 	switch {
@@ -70,10 +69,7 @@ func parseLlamaGuard(detector, output string) (Output, error) {
 		out.Findings = []Finding{{Native: "unsafe"}}
 	}
 	for _, code := range codes {
-		f := Finding{Native: code, Words: guardWords(out.Table, code)}
-		if !slices.Contains(out.Findings, f) {
-			out.Findings = append(out.Findings, f)
-		}
+		out.add(Finding{Native: code, Words: guardWords(out.Table, code)})
 	}
 	return out, nil
 }

@@ -1,7 +1,8 @@
 // Package wire reads what detectors answer, in their own formats, into findings in their own words. It knows
 // formats, not meanings: which canonical label a word stands for is in the tables of config/detectors.
 //
-// Only names of labels leave a document: text that a vendor quotes from the content it looked at never does.
+// Only names of labels, values of scales and positions leave a document: text that a vendor quotes from the content
+// it looked at never does.
 package wire
 
 import (
@@ -17,21 +18,14 @@ import (
 const (
 	MaxFindings = 64
 	MaxLabel    = 512 // bytes of one label or verdict in words
+	maxName     = 64  // bytes of a label in a document
 )
-
-// Finding is one thing a detector said.
-type Finding struct {
-	Native string   // the label as the vendor writes it, or the words
-	Words  string   // what to tell a model, if that is more than Native: a category's name for its code
-	Score  *float64 // how strongly, 0 to 1; nil if the detector only named it
-	Scale  string   // what Score was made from
-	Clean  bool     // the detector says that there is nothing
-}
 
 // Output is what a detector answered.
 type Output struct {
-	Vendor   string // the format: openai, azure, presidio, llama-guard or text
-	Table    string // the detector whose table names the labels; "" for text
+	Vendor   string // the format, one of Vendors
+	Table    string // the detector whose table names the labels, whatever the caller calls it; "" for none
+	Fallback string // the detector whose table does, where the caller's own has none
 	Model    string // the model that the document names
 	Note     string // something the caller should know about how it was read
 	Findings []Finding
@@ -39,114 +33,190 @@ type Output struct {
 
 // Errors of Parse. Their texts hold nothing of the output.
 var (
-	ErrShape   = errors.New("the JSON is of no format known here; known are the answers of OpenAI moderation, Azure AI Content Safety and Presidio; anything else goes as a label, labels joined by |, or words")
+	ErrShape   = errors.New(`the JSON is of no format known here, or lacks its verdict; known are the answers of the vendors that the API description lists; anything else goes as {"findings":[{"label":...}]}, as a label, labels joined by |, or words`)
 	ErrJSON    = errors.New("the output starts like JSON and is not valid JSON")
 	ErrName    = errors.New("a label in the document has more than 64 characters or unusual ones")
 	ErrEmpty   = errors.New("the output names no label")
 	ErrTooMany = errors.New("the output has more than 64 findings; send them in parts")
 	ErrTooLong = errors.New("a label or verdict has more than 512 bytes; send the detector's label, not the content")
+	ErrScale   = errors.New("a score is outside of its scale, or the scale is not known; send 0 to 1, or name the scale percent or 0-N")
 )
 
-// Parse reads one output of the named detector. JSON is recognised by its shape, not by the detector's name.
+// format is one vendor's way to answer.
+type format struct {
+	vendor string
+	named  func(detector string) bool // the detector's name says this format
+	only   bool                       // by its name only, as other formats have the same shape
+	shape  func(d document) bool      // the JSON has its members; nil for formats of text
+	text   func(output string) bool   // the text has its form; nil for formats of JSON
+	parse  func(detector, output string) (Output, error)
+}
+
+// formats are tried in their order: first those that the detector's name says, then all of JSON by shape. Text is
+// read in a vendor's way only for a detector of that name.
+func formats() []format {
+	return []format{
+		{vendor: "openai", named: is("openai", "moderation"), shape: isOpenAI, parse: parseOpenAI},
+		{vendor: "azure", named: is("azure"), shape: isAzure, parse: parseAzure},
+		{vendor: "presidio", named: is("presidio"), shape: isPresidio, parse: parsePresidio},
+		{vendor: "google-dlp", named: is("dlp", "sensitive-data-protection"), shape: isDLP, parse: parseDLP},
+		{vendor: "model-armor", named: is("model-armor", "modelarmor"), shape: isArmor, parse: parseArmor},
+		{vendor: "bedrock", named: is("bedrock"), shape: isBedrock, parse: parseBedrock},
+		{vendor: "llama-guard", named: isLlamaGuard, text: isGuardText, parse: parseLlamaGuard},
+		{vendor: "prompt-guard", named: isPromptGuard, only: true, shape: isClassification, text: isPromptText, parse: parsePromptGuard},
+		{vendor: "nemoguard", named: is("nemoguard", "nemotron"), shape: isNemoGuard, text: isNemoText, parse: parseNemoGuard},
+		{vendor: "nemo", named: is("nemo"), shape: isNemoRails, parse: parseNemoRails},
+		{vendor: "granite-guardian", named: is("granite"), text: isGraniteText, parse: parseGranite},
+		{vendor: "perspective", named: is("perspective"), shape: isPerspective, parse: parsePerspective},
+		{vendor: "lakera", named: is("lakera"), shape: isLakera, parse: parseLakera},
+		{vendor: "llm-guard", named: is("llm-guard", "llm_guard"), shape: isLLMGuard, parse: parseLLMGuard},
+		{vendor: "llamafirewall", named: is("firewall"), shape: isFirewall, parse: parseFirewall},
+		{vendor: "guardrails-ai", named: is("guardrails-ai", "guardrails_ai"), shape: isGuardrails, parse: parseGuardrails},
+		{vendor: "gitleaks", named: is("leaks"), shape: isGitleaks, parse: parseGitleaks},
+		{vendor: "sarif", named: is("sarif"), shape: isSARIF, parse: parseSARIF},
+		{vendor: "fms", named: is("fms", "trustyai"), shape: isFMS, parse: parseFMS},
+		{vendor: "huggingface", named: is("huggingface", "detoxify", "toxic", "bert"), shape: isHuggingFace, parse: parseHuggingFace},
+		{vendor: "litellm", named: is("litellm"), shape: isLiteLLM, parse: parseLiteLLM},
+		{vendor: "own", named: is("own-"), shape: isOwn, parse: parseOwn},
+	}
+}
+
+// is makes a test for detectors whose name has one of the words.
+func is(words ...string) func(string) bool {
+	return func(detector string) bool { return mentions(detector, words...) }
+}
+
+// Vendors names the formats that Parse reads.
+func Vendors() []string {
+	names := []string{"text"}
+	for _, f := range formats() {
+		names = append(names, f.vendor)
+	}
+	return names
+}
+
+// Parse reads one output of the named detector. JSON that has not the shape which the detector's name promises is
+// recognised by the shape it has.
 func Parse(detector, output string) (Output, error) {
 	output = strings.TrimSpace(output)
-	var out Output
-	var err error
-	switch {
-	case output == "":
-		return out, ErrEmpty
-	case output[0] == '{' || output[0] == '[':
-		out, err = parseJSON(output)
-	case isLlamaGuard(detector):
-		out, err = parseLlamaGuard(detector, output)
-	default:
-		out, err = parseText(detector, output)
+	if output == "" {
+		return Output{}, ErrEmpty
 	}
+	parse := parseText
+	if output[0] == '{' || output[0] == '[' {
+		f, err := recognise(detector, output)
+		if err != nil {
+			return Output{}, err
+		}
+		parse = f.parse
+	} else {
+		for _, f := range formats() {
+			if f.text != nil && f.named(detector) && f.text(output) {
+				parse = f.parse
+				break
+			}
+		}
+	}
+	out, err := parse(detector, output)
 	if err != nil {
 		return Output{}, err
 	}
 	if len(out.Findings) == 0 {
 		out.Findings = []Finding{{Native: "clean", Clean: true}}
 	}
-	if len(out.Findings) > MaxFindings {
+	if out.full() {
 		return Output{}, ErrTooMany
 	}
 	return out, nil
 }
 
-// clean are the words with which a detector says that there is nothing: whole, in lower case, with spaces for _
-// and -. Numbers and truth values answer the question that detectors ask, whether something is there: 0, no and
-// false are clean. A detector that asks the reverse, such as is_safe, must say the word.
-var clean = map[string]bool{
-	"safe": true, "clean": true, "benign": true, "none": true, "negative": true, "ok": true, "okay": true, "pass": true, "passed": true,
-	"allow": true, "allowed": true, "harmless": true, "normal": true, "neutral": true, "not toxic": true, "non toxic": true,
-	"no issue": true, "no issues": true, "no issues found": true, "not flagged": true, "unflagged": true, "not detected": true,
-	"nothing found": true, "no findings": true, "no match": true, "no match found": true, "no violation": true, "no violations": true,
-	"0": true, "no": true, "false": true,
+// document is the outside of a JSON output: the members of the object, or of the first object of a list, which may
+// be a list of lists.
+type document struct {
+	list    bool
+	empty   bool // a list with nothing in it
+	members map[string]json.RawMessage
 }
 
-// bare are verdicts that say that something is there, not what. A model reads them as flagged.
-var bare = map[string]bool{"1": true, "yes": true, "true": true}
-
-var spaces = strings.NewReplacer("_", " ", "-", " ")
-
-func parseText(detector, output string) (Output, error) {
-	out := Output{Vendor: "text"}
-	for part := range strings.SplitSeq(output, "|") {
-		part = strings.TrimSpace(part)
-		switch {
-		case part == "":
-			continue
-		case len(part) > MaxLabel:
-			return out, ErrTooLong
-		case len(out.Findings) == MaxFindings:
-			return out, ErrTooMany
-		}
-		out.Findings = append(out.Findings, textFinding(detector, part))
-	}
-	if len(out.Findings) == 0 {
-		return out, ErrEmpty
-	}
-	return out, nil
-}
-
-func textFinding(detector, part string) Finding {
-	if strings.Contains(strings.ToLower(detector), "azure") {
-		if f, ok := azureLevel(part); ok {
-			return f
+// has says whether all members are there, with a value.
+func (d document) has(names ...string) bool {
+	for _, name := range names {
+		if v, ok := d.members[name]; !ok || string(v) == "null" {
+			return false
 		}
 	}
-	words := strings.TrimRight(spaces.Replace(strings.ToLower(part)), " .!")
-	f := Finding{Native: part, Clean: clean[words]}
-	if bare[words] {
-		f.Words = "flagged"
-	}
-	return f
+	return true
 }
 
-func parseJSON(output string) (Output, error) {
+// hasOne says whether one of the members is there, with a value.
+func (d document) hasOne(names ...string) bool {
+	for _, name := range names {
+		if d.has(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// object says whether the members are of the output itself.
+func (d document) object(names ...string) bool { return !d.list && d.has(names...) }
+
+// rows says whether the members are of the first of a list; an empty list is a list of anything.
+func (d document) rows(names ...string) bool { return d.list && (d.empty || d.has(names...)) }
+
+// recognise finds the format of a JSON output.
+func recognise(detector, output string) (format, error) {
 	if err := api.CheckDepth([]byte(output)); err != nil {
-		return Output{}, err
+		return format{}, err
 	}
-	if output[0] == '[' {
-		return parsePresidio(output)
+	d, err := outside(output)
+	if err != nil {
+		return format{}, err
 	}
-	var probe map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(output), &probe); err != nil {
-		return Output{}, ErrJSON
-	}
-	if _, ok := probe["results"]; ok {
-		return parseOpenAI(output)
-	}
-	for _, key := range azureKeys {
-		if value, ok := probe[key]; ok && string(value) != "null" {
-			return parseAzure(output)
+	all := formats()
+	for _, byName := range []bool{true, false} {
+		for _, f := range all {
+			if f.shape != nil && (!byName && !f.only || f.named(detector)) && f.shape(d) {
+				return f, nil
+			}
 		}
 	}
-	return Output{}, ErrShape
+	return format{}, ErrShape
 }
 
-var nameShape = regexp.MustCompile(`^[A-Za-z0-9_/ .:-]{1,64}$`)
+// outside reads no more of an output than a format is recognised by.
+func outside(output string) (document, error) {
+	d := document{list: output[0] == '['}
+	if !json.Valid([]byte(output)) {
+		return d, ErrJSON
+	}
+	inner := first(json.RawMessage(output))
+	if d.empty = inner == nil; !d.empty && inner[0] == '{' {
+		if err := json.Unmarshal(inner, &d.members); err != nil {
+			return d, ErrJSON
+		}
+	}
+	return d, nil
+}
+
+// first is the first value in lists of lists that is no list itself, nil if there is none.
+func first(raw json.RawMessage) json.RawMessage {
+	if raw[0] != '[' {
+		return raw
+	}
+	var rows []json.RawMessage
+	if json.Unmarshal(raw, &rows) != nil {
+		return nil
+	}
+	for _, r := range rows {
+		if v := first(r); v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+var nameShape = regexp.MustCompile(`^[A-Za-z0-9_/ .:()&-]{1,64}$`)
 
 // named refuses labels that do not look like labels: they could be content.
 func named(findings []Finding) error {
@@ -156,4 +226,12 @@ func named(findings []Finding) error {
 		}
 	}
 	return nil
+}
+
+// modelName is a model's name as a document has it, "" if it has not the form of one.
+func modelName(s string) string {
+	if !nameShape.MatchString(s) {
+		return ""
+	}
+	return s
 }
