@@ -29,7 +29,7 @@ type table struct {
 func (t *table) id() string { return t.Detector + "@" + t.Version }
 
 // row is what a native label means: canonical labels, or labels from a level on. Levels are of the vendor's own
-// numbers, or of 0 to 1 where the vendor uses words. Below the first level there is nothing.
+// numbers; below the first there is nothing. A label that comes without a number is taken at the highest.
 type row struct {
 	Labels []string
 	levels []step // in ascending order; nil if the level does not matter
@@ -78,12 +78,9 @@ func (r row) empty() bool {
 
 // at returns the labels of a finding.
 func (r row) at(f wire.Finding) []string {
-	if r.levels == nil || f.Score == nil {
-		return r.Labels
-	}
 	value, err := strconv.ParseFloat(f.Raw, 64)
-	if err != nil {
-		value = *f.Score
+	if r.levels == nil || err != nil {
+		return r.Labels
 	}
 	labels := []string{labelSafe}
 	for _, l := range r.levels {
@@ -101,7 +98,7 @@ type pattern struct {
 }
 
 // filler is what a * may stand for: a name, not words.
-var filler = regexp.MustCompile(`^[a-z0-9_/.:-]{0,64}$`)
+var filler = regexp.MustCompile(`^[a-z0-9_/.:&-]{0,64}$`)
 
 func (p pattern) matches(native string) bool {
 	return len(native) >= len(p.before)+len(p.after) && strings.HasPrefix(native, p.before) && strings.HasSuffix(native, p.after) &&

@@ -13,30 +13,24 @@ var graniteRisks = []string{
 }
 
 var (
-	graniteVerdict = regexp.MustCompile(`(?i)^(?:<score>\s*(yes|no)\s*</score>|(yes|no|failed))\b`)
+	graniteVerdict = regexp.MustCompile(`(?i)^(?:<score>\s*(yes|no)\s*</score>|(yes|no|failed)\b)`)
 	graniteLevel   = regexp.MustCompile(`(?i)<confidence>\s*(high|low)\s*</confidence>`)
-	graniteThought = regexp.MustCompile(`(?s)<think>.*?</think>`)
 )
 
-func graniteText(output string) string {
-	return strings.TrimSpace(graniteThought.ReplaceAllString(output, ""))
-}
-
-func isGraniteText(output string) bool { return graniteVerdict.MatchString(graniteText(output)) }
+func isGraniteText(output string) bool { return graniteVerdict.MatchString(output) }
 
 // parseGranite reads Yes or No, with a confidence (3.2) or in a score's tags behind thoughts (3.3). Yes says that the
 // risk is there, for groundedness too: the answer is not grounded.
 func parseGranite(detector, output string) (Output, error) {
 	out := Output{Vendor: "granite-guardian", Table: "granite-guardian"}
-	text := graniteText(output)
-	m := graniteVerdict.FindStringSubmatch(text)
+	m := graniteVerdict.FindStringSubmatch(output)
 	verdict := strings.ToLower(m[1] + m[2])
 	if verdict == "failed" {
 		out.add(yes("failed"))
 		return out, nil
 	}
 	f := Finding{Native: graniteRisk(detector), Scale: scaleBoolean, Raw: verdict}
-	if level := graniteLevel.FindStringSubmatch(text); level != nil && verdict == "yes" {
+	if level := graniteLevel.FindStringSubmatch(output); level != nil && verdict == "yes" {
 		f = worded(f.Native, strings.ToUpper(level[1]), map[string]float64{"LOW": 0.5, "HIGH": 1}, scaleConfidence)
 	}
 	f.Clean = verdict == "no"

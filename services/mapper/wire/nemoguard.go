@@ -39,10 +39,9 @@ func letters(s string) string {
 }
 
 var (
-	nemoCode    = regexp.MustCompile(`(?i)^s(\d{1,2})\b`)
-	nemoHarm    = regexp.MustCompile(`(?im)^\s*(?:prompt|response) harm\s*:\s*(harmful|unharmful)\b`)
-	nemoTopic   = regexp.MustCompile(`(?i)^(on|off)[- ]topic[.]?$`)
-	nemoThought = regexp.MustCompile(`(?s)<think>.*?</think>`)
+	nemoCode  = regexp.MustCompile(`(?i)^s(\d{1,2})\b`)
+	nemoHarm  = regexp.MustCompile(`(?im)^\s*(?:prompt|response) harm\s*:\s*(harmful|unharmful)\b`)
+	nemoTopic = regexp.MustCompile(`(?i)^(on|off)[- ]topic[.]?$`)
 )
 
 func isNemoGuard(d document) bool {
@@ -58,17 +57,13 @@ func isNemoText(output string) bool {
 func parseNemoGuard(detector, output string) (Output, error) {
 	out := Output{Vendor: "nemoguard", Table: "nemoguard-content-safety"}
 	if output[0] != '{' {
-		text := nemoThought.ReplaceAllString(output, "")
-		if m := nemoTopic.FindStringSubmatch(text); m != nil && strings.EqualFold(m[1], "off") {
+		if m := nemoTopic.FindStringSubmatch(output); m != nil && strings.EqualFold(m[1], "off") {
 			out.add(Finding{Native: "off-topic"})
 		}
-		for _, m := range nemoHarm.FindAllStringSubmatch(text, -1) {
+		for _, m := range nemoHarm.FindAllStringSubmatch(output, -1) {
 			if strings.EqualFold(m[1], "harmful") {
 				out.add(Finding{Native: "harmful"})
 			}
-		}
-		if !isNemoText(text) {
-			return Output{}, ErrEmpty
 		}
 		return out, nil
 	}

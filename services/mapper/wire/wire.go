@@ -95,10 +95,15 @@ func Vendors() []string {
 	return names
 }
 
+// thoughts are what a model that reasons writes before its verdict; they quote content.
+var thoughts = regexp.MustCompile(`(?s)<think>.*?</think>`)
+
 // Parse reads one output of the named detector. JSON that has not the shape which the detector's name promises is
 // recognised by the shape it has.
 func Parse(detector, output string) (Output, error) {
-	output = strings.TrimSpace(output)
+	if output = strings.TrimSpace(output); strings.HasPrefix(output, "<think>") {
+		output = strings.TrimSpace(thoughts.ReplaceAllString(output, ""))
+	}
 	if output == "" {
 		return Output{}, ErrEmpty
 	}

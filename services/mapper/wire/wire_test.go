@@ -3,9 +3,8 @@ package wire
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -43,11 +42,9 @@ func TestParseDocuments(t *testing.T) {
 		checkParse(t, detector, output, want)
 	}
 	file := func(name string) string {
-		raw, err := os.ReadFile("testdata/" + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(raw)
+		all := corpus(t)
+		i := slices.IndexFunc(all, func(e example) bool { return filepath.Base(e.path) == name })
+		return all[i].text(t)
 	}
 	f("x", file("openai.json"), "openai openai-moderation [harassment:0.71, violence:0.93]")
 	f("x", `{"results":[{"flagged":false,"categories":{"hate":false}}]}`, "openai openai-moderation [clean(clean)]")
@@ -145,71 +142,4 @@ func TestParseRefuses(t *testing.T) {
 		many = append(many, fmt.Sprintf(`{"entity_type":"E%d"}`, i))
 	}
 	f("["+strings.Join(many, ",")+"]", ErrTooMany)
-}
-
-// TestParseLeavesContentBehind looks for what documents quote, which all begins the same in testdata.
-func TestParseLeavesContentBehind(t *testing.T) {
-	quoting := 0
-	names, err := filepath.Glob("testdata/*.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		raw, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.Contains(string(raw), "quoted content") {
-			quoting++
-		}
-		out, err := Parse("x", string(raw))
-		if got := fmt.Sprintf("%+v %v", out, err); strings.Contains(got, "quoted") {
-			t.Errorf("%s: %s", name, got)
-		}
-		_, err = Parse("x", strings.Replace(string(raw), ":", ":\"quoted", 1))
-		if err == nil || strings.Contains(err.Error(), "quoted") {
-			t.Errorf("%s, broken: %v", name, err)
-		}
-	}
-	if quoting < 3 {
-		t.Errorf("only %d documents quote content", quoting)
-	}
-}
-
-func FuzzParse(f *testing.F) {
-	names, err := filepath.Glob("testdata/*.json")
-	if err != nil || len(names) == 0 {
-		f.Fatal(err)
-	}
-	for _, name := range names {
-		raw, err := os.ReadFile(name)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add("x", string(raw))
-	}
-	f.Add("llama-guard-3", "unsafe\nS1,S10")
-	f.Add("llama-guard", "unsafe\nS")
-	f.Add("x", "a|b")
-	f.Add("azure", "hate_4|sexual_0")
-	f.Fuzz(func(t *testing.T, detector, output string) {
-		out, err := Parse(detector, output)
-		if err != nil {
-			return
-		}
-		if n := len(out.Findings); n == 0 || n > MaxFindings {
-			t.Errorf("%d findings", n)
-		}
-		for _, found := range out.Findings {
-			if found.Native == "" || len(found.Native) > MaxLabel || out.Table != "" && !nameShape.MatchString(found.Native) {
-				t.Errorf("label %q", found.Native)
-			}
-			if found.Score != nil && !(*found.Score >= 0 && *found.Score <= 1) {
-				t.Errorf("score %g", *found.Score)
-			}
-		}
-		if again, _ := Parse(detector, output); !reflect.DeepEqual(out, again) {
-			t.Errorf("%+v, then %+v", out, again)
-		}
-	})
 }
