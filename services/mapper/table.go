@@ -1,6 +1,7 @@
 package mapper
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -52,7 +53,7 @@ func (r *row) UnmarshalYAML(node *yaml.Node) error {
 	for least, labels := range levels {
 		r.levels = append(r.levels, step{least, labels})
 	}
-	slices.SortFunc(r.levels, func(a, b step) int { return int(a.least*1000 - b.least*1000) })
+	slices.SortFunc(r.levels, func(a, b step) int { return cmp.Compare(a.least, b.least) })
 	if n := len(r.levels); n > 0 {
 		r.Labels = r.levels[n-1].labels // of a label that comes without a level
 	}

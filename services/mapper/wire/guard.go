@@ -74,6 +74,18 @@ func parseLlamaGuard(detector, output string) (Output, error) {
 	return out, nil
 }
 
+// HasCode says whether a label can be of a detector whose codes are known: false for a code that its model lacks.
+func HasCode(detector, label string) bool {
+	names, known := guardLabels[detector]
+	if !known || !codeShape.MatchString(label) {
+		return true
+	}
+	n, _ := strconv.Atoi(label[1:])
+	return n >= 1 && n <= len(names) && (label[0]|0x20 == 'o') == (detector == "llama-guard-1")
+}
+
+var codeShape = regexp.MustCompile(`^[SOso]\d{1,2}$`)
+
 // guardWords names a code; a code that the model does not have stays what it is.
 func guardWords(table, code string) string {
 	names := guardLabels[table]

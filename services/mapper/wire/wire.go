@@ -223,6 +223,9 @@ func first(raw json.RawMessage) json.RawMessage {
 
 var nameShape = regexp.MustCompile(`^[A-Za-z0-9_/ .:()&-]{1,64}$`)
 
+// IsName says whether a document may have a label of that form.
+func IsName(s string) bool { return nameShape.MatchString(s) }
+
 // named refuses labels that do not look like labels: they could be content.
 func named(findings []Finding) error {
 	for _, f := range findings {
