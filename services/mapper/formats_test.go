@@ -70,3 +70,17 @@ func TestFindings(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+// A tenant's meaning of a label is not given to a label that the detector says is not there.
+func TestOverrideOfAbsent(t *testing.T) {
+	s := &Service{opts: Options{Overrides: decided{"d", "toxic", "OTHER.Spam"}}}
+	for output, want := range map[string]int{`[{"label":"toxic","score":0.9}]`: 1, `[{"label":"toxic","score":0.1}]`: 0} {
+		out, err := wire.Parse("d", output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.override(question{name: "d"}, out.Findings[0]); len(got) != want {
+			t.Errorf("%s: %v", output, got)
+		}
+	}
+}

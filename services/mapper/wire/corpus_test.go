@@ -254,16 +254,15 @@ func FuzzParse(f *testing.F) {
 
 // FuzzFormat gives every output to the parser of every format whose shape it has, whatever its detector is called.
 func FuzzFormat(f *testing.F) {
-	all := formats()
 	for _, e := range corpus(f) {
-		for i, v := range all {
+		for i, v := range formats {
 			if v.vendor == e.Want.Vendor {
 				f.Add(uint8(i), e.Detector, e.text(f))
 			}
 		}
 	}
 	f.Fuzz(func(t *testing.T, number uint8, detector, output string) {
-		v := all[int(number)%len(all)]
+		v := formats[int(number)%len(formats)]
 		output = strings.TrimSpace(output)
 		switch {
 		case output == "":

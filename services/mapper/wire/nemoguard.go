@@ -41,6 +41,7 @@ func letters(s string) string {
 var (
 	nemoCode  = regexp.MustCompile(`(?i)^s(\d{1,2})\b`)
 	nemoHarm  = regexp.MustCompile(`(?im)^\s*(?:prompt|response) harm\s*:\s*(harmful|unharmful)\b`)
+	nemoCodes = regexp.MustCompile(`(?i)^(?:unsafe[\s,:]+)?s\d{1,2}(?:[\s,]+s\d{1,2})*$`)
 	nemoTopic = regexp.MustCompile(`(?i)^(on|off)[- ]topic[.]?$`)
 )
 
@@ -49,7 +50,7 @@ func isNemoGuard(d document) bool {
 }
 
 func isNemoText(output string) bool {
-	return nemoHarm.MatchString(output) || nemoTopic.MatchString(output)
+	return nemoHarm.MatchString(output) || nemoTopic.MatchString(output) || nemoCodes.MatchString(output)
 }
 
 // parseNemoGuard reads the answers of NVIDIA's content safety, jailbreak detection and topic control models.
@@ -57,14 +58,7 @@ func isNemoText(output string) bool {
 func parseNemoGuard(detector, output string) (Output, error) {
 	out := Output{Vendor: "nemoguard", Table: "nemoguard-content-safety"}
 	if output[0] != '{' {
-		if m := nemoTopic.FindStringSubmatch(output); m != nil && strings.EqualFold(m[1], "off") {
-			out.add(Finding{Native: "off-topic"})
-		}
-		for _, m := range nemoHarm.FindAllStringSubmatch(output, -1) {
-			if strings.EqualFold(m[1], "harmful") {
-				out.add(Finding{Native: "harmful"})
-			}
-		}
+		nemoText(&out, detector, output)
 		return out, nil
 	}
 	var doc struct {
@@ -79,8 +73,7 @@ func parseNemoGuard(detector, output string) (Output, error) {
 	}
 	if doc.Jailbreak != nil {
 		if *doc.Jailbreak {
-			f := yes("jailbreak") // its score is no probability, and negative for clean
-			out.add(f)
+			out.add(yes("jailbreak")) // its score is no probability, and negative for clean
 		}
 		return out, nil
 	}
@@ -104,6 +97,23 @@ func parseNemoGuard(detector, output string) (Output, error) {
 		out.add(Finding{Native: "unsafe"})
 	}
 	return out, named(out.Findings)
+}
+
+// nemoText reads the verdicts of a text that isNemoText knows.
+func nemoText(out *Output, detector, output string) {
+	if m := nemoTopic.FindStringSubmatch(output); m != nil && strings.EqualFold(m[1], "off") {
+		out.add(Finding{Native: "off-topic"})
+	}
+	for _, m := range nemoHarm.FindAllStringSubmatch(output, -1) {
+		if strings.EqualFold(m[1], "harmful") {
+			out.add(Finding{Native: "harmful"})
+		}
+	}
+	if nemoCodes.MatchString(output) {
+		for _, code := range guardCode.FindAllString(strings.ToUpper(output), -1) {
+			out.add(nemoFinding(detector, code))
+		}
+	}
 }
 
 // nemoList reads the categories: names joined by commas, or a list of them.

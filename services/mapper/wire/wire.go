@@ -54,31 +54,29 @@ type format struct {
 
 // formats are tried in their order: first those that the detector's name says, then all of JSON by shape. Text is
 // read in a vendor's way only for a detector of that name.
-func formats() []format {
-	return []format{
-		{vendor: "openai", named: is("openai", "moderation"), shape: isOpenAI, parse: parseOpenAI},
-		{vendor: "azure", named: is("azure"), shape: isAzure, parse: parseAzure},
-		{vendor: "presidio", named: is("presidio"), shape: isPresidio, parse: parsePresidio},
-		{vendor: "google-dlp", named: is("dlp", "sensitive-data-protection"), shape: isDLP, parse: parseDLP},
-		{vendor: "model-armor", named: is("model-armor", "modelarmor"), shape: isArmor, parse: parseArmor},
-		{vendor: "bedrock", named: is("bedrock"), shape: isBedrock, parse: parseBedrock},
-		{vendor: "llama-guard", named: isLlamaGuard, text: isGuardText, parse: parseLlamaGuard},
-		{vendor: "prompt-guard", named: isPromptGuard, only: true, shape: isClassification, text: isPromptText, parse: parsePromptGuard},
-		{vendor: "nemoguard", named: is("nemoguard", "nemotron"), shape: isNemoGuard, text: isNemoText, parse: parseNemoGuard},
-		{vendor: "nemo", named: is("nemo"), shape: isNemoRails, parse: parseNemoRails},
-		{vendor: "granite-guardian", named: is("granite"), text: isGraniteText, parse: parseGranite},
-		{vendor: "perspective", named: is("perspective"), shape: isPerspective, parse: parsePerspective},
-		{vendor: "lakera", named: is("lakera"), shape: isLakera, parse: parseLakera},
-		{vendor: "llm-guard", named: is("llm-guard", "llm_guard"), shape: isLLMGuard, parse: parseLLMGuard},
-		{vendor: "llamafirewall", named: is("firewall"), shape: isFirewall, parse: parseFirewall},
-		{vendor: "guardrails-ai", named: is("guardrails-ai", "guardrails_ai"), shape: isGuardrails, parse: parseGuardrails},
-		{vendor: "gitleaks", named: is("leaks"), shape: isGitleaks, parse: parseGitleaks},
-		{vendor: "sarif", named: is("sarif"), shape: isSARIF, parse: parseSARIF},
-		{vendor: "fms", named: is("fms", "trustyai"), shape: isFMS, parse: parseFMS},
-		{vendor: "huggingface", named: is("huggingface", "detoxify", "toxic", "bert"), shape: isHuggingFace, parse: parseHuggingFace},
-		{vendor: "litellm", named: is("litellm"), shape: isLiteLLM, parse: parseLiteLLM},
-		{vendor: "own", named: is("own-"), shape: isOwn, parse: parseOwn},
-	}
+var formats = []format{
+	{vendor: "openai", named: is("openai", "moderation"), shape: isOpenAI, parse: parseOpenAI},
+	{vendor: "azure", named: is("azure"), shape: isAzure, parse: parseAzure},
+	{vendor: "presidio", named: is("presidio"), shape: isPresidio, parse: parsePresidio},
+	{vendor: "google-dlp", named: is("dlp", "sensitive-data-protection"), shape: isDLP, parse: parseDLP},
+	{vendor: "model-armor", named: is("model-armor", "modelarmor"), shape: isArmor, parse: parseArmor},
+	{vendor: "bedrock", named: is("bedrock"), shape: isBedrock, parse: parseBedrock},
+	{vendor: "llama-guard", named: isLlamaGuard, text: isGuardText, parse: parseLlamaGuard},
+	{vendor: "prompt-guard", named: isPromptGuard, only: true, shape: isClassification, text: isPromptText, parse: parsePromptGuard},
+	{vendor: "nemoguard", named: is("nemoguard", "nemotron"), shape: isNemoGuard, text: isNemoText, parse: parseNemoGuard},
+	{vendor: "nemo", named: is("nemo"), shape: isNemoRails, parse: parseNemoRails},
+	{vendor: "granite-guardian", named: is("granite"), text: isGraniteText, parse: parseGranite},
+	{vendor: "perspective", named: is("perspective"), shape: isPerspective, parse: parsePerspective},
+	{vendor: "lakera", named: is("lakera"), shape: isLakera, parse: parseLakera},
+	{vendor: "llm-guard", named: is("llm-guard", "llm_guard"), shape: isLLMGuard, parse: parseLLMGuard},
+	{vendor: "llamafirewall", named: is("firewall"), shape: isFirewall, parse: parseFirewall},
+	{vendor: "guardrails-ai", named: is("guardrails-ai", "guardrails_ai"), shape: isGuardrails, parse: parseGuardrails},
+	{vendor: "gitleaks", named: is("leaks"), shape: isGitleaks, parse: parseGitleaks},
+	{vendor: "sarif", named: is("sarif"), shape: isSARIF, parse: parseSARIF},
+	{vendor: "fms", named: is("fms", "trustyai"), shape: isFMS, parse: parseFMS},
+	{vendor: "huggingface", named: is("huggingface", "detoxify", "toxic", "bert"), shape: isHuggingFace, parse: parseHuggingFace},
+	{vendor: "litellm", named: is("litellm"), shape: isLiteLLM, parse: parseLiteLLM},
+	{vendor: "own", named: is("own-"), shape: isOwn, parse: parseOwn},
 }
 
 // is makes a test for detectors whose name has one of the words.
@@ -89,7 +87,7 @@ func is(words ...string) func(string) bool {
 // Vendors names the formats that Parse reads.
 func Vendors() []string {
 	names := []string{"text"}
-	for _, f := range formats() {
+	for _, f := range formats {
 		names = append(names, f.vendor)
 	}
 	return names
@@ -115,7 +113,7 @@ func Parse(detector, output string) (Output, error) {
 		}
 		parse = f.parse
 	} else {
-		for _, f := range formats() {
+		for _, f := range formats {
 			if f.text != nil && f.named(detector) && f.text(output) {
 				parse = f.parse
 				break
@@ -178,9 +176,8 @@ func recognise(detector, output string) (format, error) {
 	if err != nil {
 		return format{}, err
 	}
-	all := formats()
 	for _, byName := range []bool{true, false} {
-		for _, f := range all {
+		for _, f := range formats {
 			if f.shape != nil && (!byName && !f.only || f.named(detector)) && f.shape(d) {
 				return f, nil
 			}
@@ -192,10 +189,10 @@ func recognise(detector, output string) (format, error) {
 // outside reads no more of an output than a format is recognised by.
 func outside(output string) (document, error) {
 	d := document{list: output[0] == '['}
-	if !json.Valid([]byte(output)) {
+	inner, err := first(json.RawMessage(output))
+	if err != nil {
 		return d, ErrJSON
 	}
-	inner := first(json.RawMessage(output))
 	if d.empty = inner == nil; !d.empty && inner[0] == '{' {
 		if err := json.Unmarshal(inner, &d.members); err != nil {
 			return d, ErrJSON
@@ -205,20 +202,20 @@ func outside(output string) (document, error) {
 }
 
 // first is the first value in lists of lists that is no list itself, nil if there is none.
-func first(raw json.RawMessage) json.RawMessage {
+func first(raw json.RawMessage) (json.RawMessage, error) {
 	if raw[0] != '[' {
-		return raw
+		return raw, nil
 	}
 	var rows []json.RawMessage
-	if json.Unmarshal(raw, &rows) != nil {
-		return nil
+	if err := json.Unmarshal(raw, &rows); err != nil {
+		return nil, err
 	}
 	for _, r := range rows {
-		if v := first(r); v != nil {
-			return v
+		if v, err := first(r); v != nil || err != nil {
+			return v, err
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 var nameShape = regexp.MustCompile(`^[A-Za-z0-9_/ .:()&-]{1,64}$`)
