@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Finding is one thing a detector said.
@@ -40,20 +41,23 @@ const (
 func (s Span) In(content string) Span {
 	switch {
 	case s.Rune != nil:
-		s.Byte = convert(content, *s.Rune, func(rune) int { return 1 }, width)
+		s.Byte = convert(content, *s.Rune, inRunes, inBytes)
 	case s.UTF16 != nil:
-		s.Byte = convert(content, *s.UTF16, units, width)
+		s.Byte = convert(content, *s.UTF16, inUTF16, inBytes)
 	}
 	if s.Byte != nil && s.Rune == nil {
-		s.Rune = convert(content, *s.Byte, width, func(rune) int { return 1 })
+		s.Rune = convert(content, *s.Byte, inBytes, inRunes)
 	}
 	return s
 }
 
-func width(r rune) int { return len(string(r)) }
+// unit is how long a code point is in a unit, of which size is the length in bytes.
+type unit func(r rune, size int) int
 
-// units is the length of a code point in UTF-16.
-func units(r rune) int {
+func inBytes(_ rune, size int) int { return size }
+func inRunes(rune, int) int        { return 1 }
+
+func inUTF16(r rune, _ int) int {
 	if r > 0xFFFF {
 		return 2
 	}
@@ -62,21 +66,21 @@ func units(r rune) int {
 
 // convert counts content in two units and returns at, which is in the first, in the second; nil if it is inside of a
 // code point or behind the end.
-func convert(content string, at [2]int, from, to func(rune) int) *[2]int {
+func convert(content string, at [2]int, from, to unit) *[2]int {
 	out := [2]int{-1, -1}
 	a, b := 0, 0
-	mark := func() {
-		for i, v := range at {
-			if v == a && out[i] < 0 {
-				out[i] = b
+	for i := 0; ; {
+		for j, v := range at {
+			if v == a {
+				out[j] = b
 			}
 		}
+		if i == len(content) {
+			break
+		}
+		r, size := utf8.DecodeRuneInString(content[i:])
+		i, a, b = i+size, a+from(r, size), b+to(r, size)
 	}
-	for _, r := range content {
-		mark()
-		a, b = a+from(r), b+to(r)
-	}
-	mark()
 	if out[0] < 0 || out[1] < 0 {
 		return nil
 	}

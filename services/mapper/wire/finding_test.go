@@ -22,10 +22,11 @@ func TestSpanIn(t *testing.T) {
 	f("né à", Span{Byte: at(1, 6)}, at(1, 6), at(1, 4))
 	f("a😀b", Span{UTF16: at(1, 3)}, at(1, 5), at(1, 2)) // two units of UTF-16, four bytes
 	f("e\u0301x", Span{Rune: at(1, 2)}, at(1, 3), at(1, 2))
-	f("a😀b", Span{UTF16: at(2, 3)}, nil, nil)          // inside of a code point
-	f("né", Span{Byte: at(0, 2)}, at(0, 2), nil)       // the same
-	f("abc", Span{Rune: at(1, 9)}, nil, at(1, 9))      // behind the end
-	f("abc", Span{Rune: at(2, 3)}, at(2, 3), at(2, 3)) // at the end
+	f("a😀b", Span{UTF16: at(2, 3)}, nil, nil)             // inside of a code point
+	f("né", Span{Byte: at(0, 2)}, at(0, 2), nil)          // the same
+	f("abc", Span{Rune: at(1, 9)}, nil, at(1, 9))         // behind the end
+	f("abc", Span{Rune: at(2, 3)}, at(2, 3), at(2, 3))    // at the end
+	f("a\xffb", Span{Rune: at(1, 3)}, at(1, 3), at(1, 3)) // a byte that is no UTF-8 is a code point
 	f("", Span{Rune: at(0, 1)}, nil, at(0, 1))
 	f("abc", Span{}, nil, nil)
 }

@@ -67,11 +67,14 @@ func negative(label string) bool {
 	return clean[words] && !sentiments[words] && words != "0" && words != "no" && words != "false"
 }
 
+// several are classes of models whose classes are independent, Jigsaw's and Detoxify's.
+var several = map[string]bool{"severe_toxic": true, "severe_toxicity": true, "identity_hate": true, "identity_attack": true}
+
 // isSoftmax says whether rows are one answer out of several: their probabilities make 1.
 func isSoftmax(rows []hfRow, texts int) bool {
 	sum := 0.0
 	for _, r := range rows {
-		if r.Label == nil || r.Score == nil {
+		if r.Label == nil || r.Score == nil || several[strings.ToLower(*r.Label)] {
 			return false
 		}
 		sum += *r.Score

@@ -73,15 +73,21 @@ func parseSARIF(_, output string) (Output, error) {
 				return Output{}, ErrTooMany
 			}
 		}
-		if slices.ContainsFunc(run.Invocations, func(i struct {
-			Successful *bool `json:"executionSuccessful"`
-		}) bool {
-			return i.Successful != nil && !*i.Successful
-		}) {
+		if run.failed() {
 			out.add(Finding{Native: sarifFailed, Table: "sarif", Scale: scaleBoolean, Raw: "true"})
 		}
 	}
 	return out, named(out.Findings)
+}
+
+// failed says whether the tool did not do its work: it says so, or has no list of results, not even an empty one.
+func (r sarifRun) failed() bool {
+	for _, i := range r.Invocations {
+		if i.Successful != nil && !*i.Successful {
+			return true
+		}
+	}
+	return r.Results == nil
 }
 
 // counts says whether a result is a finding: of kind fail, which is what it is if it does not say, and not accepted.
