@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -107,11 +108,11 @@ func TestLimits(t *testing.T) {
 		if err := read(shape[1], MaxFindings); err != nil {
 			t.Errorf("%s: %d findings: %v", name, MaxFindings, err)
 		}
-		if err := read(shape[1], MaxFindings+1); err != ErrTooMany {
+		if err := read(shape[1], MaxFindings+1); !errors.Is(err, ErrTooMany) {
 			t.Errorf("%s: %d findings: %v", name, MaxFindings+1, err)
 		}
 		for _, label := range []string{strings.Repeat("a", 65), "my name is <Jane>", "a\u00e9b", ""} {
-			if err := read(strings.ReplaceAll(shape[1], "#", label), 1); err != ErrName && !(label == "" && err != nil) && !(name == "nemoguard" && label == "") {
+			if err := read(strings.ReplaceAll(shape[1], "#", label), 1); !errors.Is(err, ErrName) && !(label == "" && err != nil) && !(name == "nemoguard" && label == "") {
 				t.Errorf("%s: label %q: %v", name, label, err)
 			}
 		}
@@ -147,7 +148,7 @@ func TestNoVerdict(t *testing.T) {
 		`{"findings":[{"label":"x","score":85}]}`, `{"findings":[{"label":"x","score":-1}]}`, `{"findings":[{"label":"x","score":1,"scale":"stars"}]}`,
 		`{"findings":[{"label":"x","score":8,"scale":"0-7"}]}`, `{"findings":[{"label":"x","score":8,"scale":"0-0"}]}`,
 	} {
-		if _, err := Parse("x", output); err != ErrScale {
+		if _, err := Parse("x", output); !errors.Is(err, ErrScale) {
 			t.Errorf("%s: %v", output, err)
 		}
 	}

@@ -31,7 +31,7 @@ func parseGranite(detector, output string) (Output, error) {
 	}
 	f := Finding{Native: graniteRisk(detector), Scale: scaleBoolean, Raw: verdict}
 	if level := graniteLevel.FindStringSubmatch(output); level != nil && verdict == "yes" {
-		f = worded(f.Native, strings.ToUpper(level[1]), map[string]float64{"LOW": 0.5, "HIGH": 1}, scaleConfidence)
+		f = worded(f.Native, strings.ToUpper(level[1]), map[string]float64{"LOW": 0.5, "HIGH": 1}, "confidence low or high")
 	}
 	f.Clean = verdict == "no"
 	out.add(f)

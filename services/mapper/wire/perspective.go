@@ -32,7 +32,7 @@ func parsePerspective(_, output string) (Output, error) {
 		}
 		f := likely(name, a.Summary.Value)
 		for _, s := range a.Spans[:min(len(a.Spans), maxSpans)] {
-			if !f.Clean && likely(name, s.Score.Value).Clean == false {
+			if !f.Clean && !likely(name, s.Score.Value).Clean {
 				f.Spans = append(f.Spans, spans(Span{UTF16: pair(s.Begin, s.End)})...)
 			}
 		}
