@@ -21,7 +21,7 @@ func (s *Service) event(c access.Caller, m *api.Mapping, begin time.Time) api.Ev
 	}
 	for _, f := range m.Provenance.Findings {
 		native := f.Native
-		if f.Source != api.SourceTable && !s.vocabulary.spells(native) {
+		if !s.vocabulary.spells(native) {
 			native = c.Tenant.Vault.Digest(strings.ToLower(native))
 		}
 		e.Findings = append(e.Findings, api.EventFinding{
@@ -34,14 +34,15 @@ func (s *Service) event(c access.Caller, m *api.Mapping, begin time.Time) api.Ev
 // name is the form of a detector's name; what has another may be anything.
 var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,63}$`)
 
-// vocabulary is the words of our own tables and taxonomy. A label that is made of nothing else cannot hold content.
-type vocabulary map[string]bool
+// vocabulary is what our own tables and taxonomy say. A label that is one of the tables', or made of nothing but their
+// words, cannot hold content.
+type vocabulary struct{ labels, words map[string]bool }
 
 func newVocabulary(t *Taxonomy, tables Tables) vocabulary {
-	v := vocabulary{}
+	v := vocabulary{map[string]bool{}, map[string]bool{}}
 	add := func(text string) {
 		for _, word := range strings.Fields(normalizeWords(text)) {
-			v[word] = true
+			v.words[word] = true
 		}
 	}
 	for _, l := range t.Labels {
@@ -51,6 +52,7 @@ func newVocabulary(t *Taxonomy, tables Tables) vocabulary {
 	for _, table := range tables {
 		for native := range table.Maps {
 			add(native)
+			v.labels[native] = true
 		}
 	}
 	return v
@@ -62,14 +64,18 @@ const maxWords = 5
 // label is the form of a label: letters, digits and what vendors put between words.
 var label = regexp.MustCompile(`^[A-Za-z0-9 _./:&-]{1,64}$`)
 
-// spells says whether a native label is up to five words of the vocabulary, or numbers of up to three digits.
+// spells says whether a native label is one of a table's, or up to five words of the vocabulary, or numbers of up to
+// three digits.
 func (v vocabulary) spells(native string) bool {
+	if v.labels[strings.ToLower(native)] {
+		return true
+	}
 	words := strings.Fields(normalizeWords(native))
 	if !label.MatchString(native) || len(words) == 0 || len(words) > maxWords {
 		return false
 	}
 	for _, w := range words {
-		if !v[w] && (!isDigit(w[0]) || len(w) > 3) {
+		if !v.words[w] && (!isDigit(w[0]) || len(w) > 3) {
 			return false
 		}
 	}
