@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -286,4 +287,57 @@ func TestDrillCost(t *testing.T) {
 		with, without = with+b, without+a
 	}
 	t.Logf("together %.1f %%", 100*with/without)
+}
+
+// What the mapper answers from its cache, beside a server that answers bodies of the same size and does nothing else.
+func TestDrillCacheHit(t *testing.T) {
+	full, _, k := withAndWithout(t)
+	var m api.Mapping
+	if status := full.do(t, "POST", "/api/v1/map", k, bomb, &m); status != 200 {
+		t.Fatal(status)
+	}
+	body, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	echo := fasthttp.Server{Handler: func(rc *fasthttp.RequestCtx) { rc.SetBody(body) }}
+	go echo.Serve(ln) //nolint:errcheck // it ends with the listener
+	defer echo.Shutdown()
+	rate := func(base string) float64 {
+		var n atomic.Int64
+		var wg sync.WaitGroup
+		end := time.Now().Add(2 * time.Second)
+		for range 512 {
+			wg.Go(func() {
+				var req fasthttp.Request
+				var res fasthttp.Response
+				client := fasthttp.Client{}
+				defer client.CloseIdleConnections()
+				req.SetRequestURI(base + "/api/v1/map")
+				req.Header.SetMethod("POST")
+				req.Header.Set("X-API-Key", k)
+				req.SetBodyString(bomb)
+				for time.Now().Before(end) {
+					if err := client.Do(&req, &res); err != nil || res.StatusCode() != 200 {
+						t.Errorf("%d %s %v", res.StatusCode(), res.Body(), err)
+						return
+					}
+					n.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		return float64(n.Load()) / 2
+	}
+	hits, echoes := 0.0, 0.0
+	for range 5 {
+		a, b := rate("http://"+ln.Addr().String()), rate(full.base)
+		t.Logf("%.0f a second from a bare server, %.0f hits: %.0f %%", a, b, 100*b/a)
+		hits, echoes = hits+b, echoes+a
+	}
+	t.Logf("together %.1f %%", 100*hits/echoes)
 }

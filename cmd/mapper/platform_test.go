@@ -213,7 +213,7 @@ func (nothing) Record(context.Context, *access.Tenant, []api.Event) error { retu
 
 var findings atomic.Int64
 
-// spent is the processor time of this process, clients and all, for each of n answers of the model to 16 clients.
+// spent is the processor time of this process, clients and all, for each of n answers of the model to 48 clients.
 func spent(t *testing.T, base, key string, n int64) time.Duration {
 	t.Helper()
 	used := func() time.Duration {
@@ -229,10 +229,10 @@ func spent(t *testing.T, base, key string, n int64) time.Duration {
 	return (used() - before) / time.Duration(n)
 }
 
-// answer has 16 clients ask the model different questions as long as more says so.
+// answer has 48 clients ask the model different questions as long as more says so.
 func answer(t *testing.T, base, key string, more func() bool) {
 	t.Helper()
-	const clients = 16
+	const clients = 48
 	var wg sync.WaitGroup
 	client := fasthttp.Client{MaxConnsPerHost: clients}
 	defer client.CloseIdleConnections()

@@ -33,7 +33,7 @@ type Writer struct {
 const (
 	batchRecords = 5000
 	batchBytes   = 4 << 20
-	gather       = 100 * time.Millisecond // between transactions, so that a few records do not cost one each
+	gather       = 250 * time.Millisecond // between transactions, so that a few records do not cost one each
 	retry        = time.Second
 )
 
@@ -67,7 +67,7 @@ func (w *Writer) Run(ctx context.Context) {
 				known = true
 			}
 		}
-		n := 0
+		n, began := 0, time.Now()
 		if err == nil {
 			if n, err = w.move(ctx, reader, &position); err != nil {
 				known = false
@@ -77,20 +77,23 @@ func (w *Writer) Run(ctx context.Context) {
 			w.logger.Warn("events wait in the journal", "cause", err.Error())
 		}
 		failing = err != nil
-		w.pause(ctx, n, err)
+		w.pause(ctx, n, time.Since(began), err)
 	}
 }
 
-// pause waits for more to do.
-func (w *Writer) pause(ctx context.Context, n int, err error) {
+// pause waits for more to do. Postgres may be on the cores of those who ask: it rests as long as it worked, unless the
+// journal fills.
+func (w *Writer) pause(ctx context.Context, n int, worked time.Duration, err error) {
 	wait, wake := gather, w.log.wake
 	switch {
 	case err != nil:
 		wait, wake = retry, nil
-	case n == batchRecords:
+	case n > 0 && w.log.journal.Filled() > 0.25:
 		return
+	case n == batchRecords:
+		wait, wake = worked, nil
 	case n > 0:
-		wake = nil
+		wait, wake = max(gather, worked), nil
 	default:
 		wait = time.Second
 	}

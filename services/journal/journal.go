@@ -177,6 +177,9 @@ func (j *Journal) resume() error {
 	}
 	j.size = whole
 	j.bytes.Add(whole - int64(len(raw)))
+	if whole == 0 {
+		return errors.Join(j.prepare(j.file), syncDir(j.dir))
+	}
 	return errors.Join(j.file.Truncate(whole), j.file.Sync(), syncDir(j.dir))
 }
 
@@ -221,6 +224,9 @@ func (j *Journal) ID() string { return j.id }
 
 // Last is the number of the last record that is on the disk; numbers begin with 1.
 func (j *Journal) Last() uint64 { return j.durable.Load() }
+
+// Filled is the share of its limit that the journal has, 0 to 1.
+func (j *Journal) Filled() float64 { return float64(j.bytes.Load()) / float64(j.max) }
 
 // Err is nil while records can be written.
 func (j *Journal) Err() error {

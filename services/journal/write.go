@@ -89,6 +89,21 @@ func (j *Journal) flush(n uint64) error {
 	return nil
 }
 
+// prepare fills a segment with zeros, so that a write into it changes no metadata and its sync waits for nothing but
+// its own bytes. Zeros are no record. Without room for them the segment grows as it is written.
+func (j *Journal) prepare(fresh file) error {
+	if err := fresh.Truncate(0); err != nil {
+		return err
+	}
+	zeros := make([]byte, 1<<20)
+	for at := int64(0); at < j.part; at += int64(len(zeros)) {
+		if _, err := fresh.WriteAt(zeros[:min(int64(len(zeros)), j.part-at)], at); err != nil {
+			return fresh.Truncate(0)
+		}
+	}
+	return fresh.Sync()
+}
+
 // rotate goes on in a new segment.
 func (j *Journal) rotate() error {
 	first := j.durable.Load() + 1
@@ -96,11 +111,11 @@ func (j *Journal) rotate() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(fresh.Truncate(0), syncDir(j.dir)); err != nil {
+	if err := errors.Join(j.prepare(fresh), syncDir(j.dir)); err != nil {
 		return errors.Join(err, fresh.Close())
 	}
 	if j.file != nil {
-		err = j.file.Close()
+		err = errors.Join(j.file.Truncate(j.size), j.file.Close()) // the rest of it is zeros
 	}
 	j.file, j.size = fresh, 0
 	j.mu.Lock()
