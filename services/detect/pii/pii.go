@@ -1,0 +1,135 @@
+// Package pii finds personal data by its form: patterns, checksums, and the words around, in Presidio's manner and
+// with Presidio's names. What has no form of its own it cannot see: names of people and places need a model of the
+// language.
+package pii
+
+import (
+	"context"
+	"slices"
+
+	"github.com/llama-mapper/llama-mapper/services/detect"
+)
+
+// Detector finds personal data. Make one with New.
+type Detector struct {
+	table      shapeTable
+	vocabulary map[string]topics
+	labels     []string
+}
+
+var _ detect.Detector = (*Detector)(nil)
+
+// New makes a detector. It is meant to be made once.
+func New() *Detector {
+	d := &Detector{vocabulary: vocabulary()}
+	d.labels = []string{"CRYPTO", "DATE_OF_BIRTH", "EMAIL_ADDRESS", "IBAN_CODE", "IP_ADDRESS", "MAC_ADDRESS", "PHONE_NUMBER"}
+	all := rules()
+	for i := range all {
+		r := &all[i]
+		for form := range fields(r.shapes) {
+			d.table.add(form, r)
+		}
+		d.labels = append(d.labels, r.label)
+	}
+	slices.Sort(d.labels)
+	d.labels = slices.Compact(d.labels)
+	return d
+}
+
+// Name is the detector's name.
+func (d *Detector) Name() string { return "pii" }
+
+// Version is that of the rules.
+func (d *Detector) Version() string { return "2026.11.1" }
+
+// Labels are all that it can say.
+func (d *Detector) Labels() []string { return slices.Clone(d.labels) }
+
+// scan is one content being looked at.
+type scan struct {
+	content string
+	words   []word
+	table   *shapeTable
+	hits    []detect.Hit
+	phones  int // that were validated
+}
+
+func (s *scan) add(label string, score float64, start, end int, rule string) {
+	s.hits = append(s.hits, detect.Hit{Label: label, Score: min(score, 1), Start: start, End: end, Rule: rule})
+}
+
+// Detect finds personal data in content. Where two readings overlap, the surer one is a hit, and of equally sure ones
+// the longer.
+func (d *Detector) Detect(ctx context.Context, content string) ([]detect.Hit, error) {
+	s := &scan{content: content, table: &d.table}
+	s.words = split(content, make([]word, 0, len(content)/5+8), d.vocabulary)
+	for i := range s.words {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		w := &s.words[i]
+		if w.end < len(content) && content[w.end] == '@' {
+			s.email(i)
+		}
+		if w.digits > 0 {
+			s.number(i)
+		} else if w.end-w.start <= 5 {
+			s.letters(i)
+		}
+	}
+	hits := resolve(s.hits)
+	detect.Runes(content, hits)
+	return hits, ctx.Err()
+}
+
+// number tries all that can start with a word that has a digit.
+func (s *scan) number(i int) {
+	w := s.words[i]
+	n := w.end - w.start
+	s.shapes(i)
+	if n <= 4 {
+		s.address(i)
+	}
+	if w.digits == n {
+		s.phone(i)
+		if n <= 4 {
+			s.birth(i)
+		}
+	}
+	if n >= 4 && n <= 34 && w.digits < n {
+		s.iban(i)
+	}
+	if n >= 25 {
+		s.crypto(i)
+	}
+}
+
+// letters tries what can start with a short word without a digit.
+func (s *scan) letters(i int) {
+	if n := s.words[i].end - s.words[i].start; n == 2 || n == 4 {
+		s.address(i)
+	}
+	s.shapes(i)
+}
+
+// resolve orders hits by their start and keeps the best of those that overlap.
+func resolve(hits []detect.Hit) []detect.Hit {
+	slices.SortStableFunc(hits, func(a, b detect.Hit) int { return a.Start - b.Start })
+	kept := hits[:0]
+	for _, h := range hits {
+		for len(kept) > 0 && kept[len(kept)-1].End > h.Start && better(h, kept[len(kept)-1]) {
+			kept = kept[:len(kept)-1]
+		}
+		if len(kept) == 0 || kept[len(kept)-1].End <= h.Start {
+			kept = append(kept, h)
+		}
+	}
+	return kept
+}
+
+func better(a, b detect.Hit) bool {
+	if a.Score != b.Score {
+		return a.Score > b.Score
+	}
+	return a.End-a.Start > b.End-b.Start
+}
