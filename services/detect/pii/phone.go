@@ -19,6 +19,9 @@ const (
 func (s *scan) phone(i int) {
 	w := s.words[i]
 	start := w.start
+	if start < s.phoneEnd {
+		return // in the number before
+	}
 	if letter(s.content, start-1) || w.end-start > maxPhone {
 		return
 	}
@@ -38,11 +41,13 @@ func (s *scan) phone(i int) {
 		e := ends[k]
 		if plus {
 			if s.international(start, e, told > 0) {
+				s.phoneEnd = e
 				return
 			}
 			continue
 		}
 		if s.national(i, start, e, told) {
+			s.phoneEnd = e
 			return
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/llama-mapper/llama-mapper/services/detect"
+	"github.com/llama-mapper/llama-mapper/services/detect/spans"
 )
 
 // Detector finds personal data. Make one with New.
@@ -51,7 +52,10 @@ type scan struct {
 	words   []word
 	table   *shapeTable
 	hits    []detect.Hit
-	phones  int // that were validated
+	out     [longest]byte // of the shape being matched
+
+	phones   int // that were validated
+	phoneEnd int // of the last that was found
 }
 
 func (s *scan) add(label string, score float64, start, end int, rule string) {
@@ -77,7 +81,7 @@ func (d *Detector) Detect(ctx context.Context, content string) ([]detect.Hit, er
 			s.letters(i)
 		}
 	}
-	hits := resolve(s.hits)
+	hits := spans.Resolve(s.hits)
 	detect.Runes(content, hits)
 	return hits, ctx.Err()
 }
@@ -110,26 +114,4 @@ func (s *scan) letters(i int) {
 		s.address(i)
 	}
 	s.shapes(i)
-}
-
-// resolve orders hits by their start and keeps the best of those that overlap.
-func resolve(hits []detect.Hit) []detect.Hit {
-	slices.SortStableFunc(hits, func(a, b detect.Hit) int { return a.Start - b.Start })
-	kept := hits[:0]
-	for _, h := range hits {
-		for len(kept) > 0 && kept[len(kept)-1].End > h.Start && better(h, kept[len(kept)-1]) {
-			kept = kept[:len(kept)-1]
-		}
-		if len(kept) == 0 || kept[len(kept)-1].End <= h.Start {
-			kept = append(kept, h)
-		}
-	}
-	return kept
-}
-
-func better(a, b detect.Hit) bool {
-	if a.Score != b.Score {
-		return a.Score > b.Score
-	}
-	return a.End-a.Start > b.End-b.Start
 }

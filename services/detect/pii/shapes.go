@@ -88,14 +88,13 @@ func (s *scan) shapes(i int) {
 }
 
 func (s *scan) shape(i int, sh shape) {
-	var out [longest]byte
 	start := s.words[i].start
-	read, wrote := match(sh.form, s.content[start:], &out, sh.upper)
+	read, wrote := match(sh.form, s.content[start:], &s.out, sh.upper)
 	end := start + read
 	if read == 0 || letter(s.content, end) || within(s.content, start, end) || start > 0 && s.content[start-1] == '+' {
 		return
 	}
-	if sh.check != nil && !sh.check(out[:wrote]) {
+	if sh.check != nil && !sh.check(s.out[:wrote]) {
 		return
 	}
 	s.judge(i, start, end, sh.rule)
