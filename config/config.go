@@ -82,13 +82,14 @@ type Model struct {
 
 // HTTP bounds a server. Durations are in milliseconds.
 type HTTP struct {
-	Host         string `koanf:"host"`             // to listen on; one address of the machine where not all may reach it
-	MapperPort   int    `koanf:"mapper_port"`      // 8000; 0 takes a free one
-	ReadTimeout  int    `koanf:"read_timeout_ms"`  // for a whole request to arrive; more for slow networks
-	WriteTimeout int    `koanf:"write_timeout_ms"` // for a response to leave
-	IdleTimeout  int    `koanf:"idle_timeout_ms"`  // between requests of a connection; more than the load balancer's
-	DrainTimeout int    `koanf:"drain_timeout_ms"` // for running requests at a stop; less than the platform's grace period
-	Connections  int    `koanf:"connections"`      // open at once
+	Host              string `koanf:"host"`               // to listen on; one address of the machine where not all may reach it
+	MapperPort        int    `koanf:"mapper_port"`        // 8000; 0 takes a free one
+	OrchestrationPort int    `koanf:"orchestration_port"` // 8001
+	ReadTimeout       int    `koanf:"read_timeout_ms"`    // for a whole request to arrive; more for slow networks
+	WriteTimeout      int    `koanf:"write_timeout_ms"`   // for a response to leave
+	IdleTimeout       int    `koanf:"idle_timeout_ms"`    // between requests of a connection; more than the load balancer's
+	DrainTimeout      int    `koanf:"drain_timeout_ms"`   // for running requests at a stop; less than the platform's grace period
+	Connections       int    `koanf:"connections"`        // open at once
 
 	TLSCert        string   `koanf:"tls_cert"`        // PEM file; with tls_key the service speaks TLS, and follows changes of the files
 	TLSKey         string   `koanf:"tls_key"`         // PEM file
@@ -191,7 +192,7 @@ func defaults() Config {
 	return Config{
 		LogLevel: "INFO",
 		HTTP: HTTP{
-			Host: "0.0.0.0", MapperPort: 8000, ReadTimeout: 5000, WriteTimeout: 5000, IdleTimeout: 60000, DrainTimeout: 10000, Connections: 4096,
+			Host: "0.0.0.0", MapperPort: 8000, OrchestrationPort: 8001, ReadTimeout: 5000, WriteTimeout: 5000, IdleTimeout: 60000, DrainTimeout: 10000, Connections: 4096,
 		},
 		Engine:  Engine{Queue: 96, Slots: 16, StepMS: 20, GPULayers: -1},
 		Mapping: Mapping{Threshold: 0.6, TimeoutMS: 500, Cache: 100000},
@@ -371,7 +372,7 @@ func (c *Config) validateSizes() (errs []error) {
 	}
 	for key, port := range map[string]int{
 		"orchestration_database.port": c.OrchestrationDatabase.Port, "analysis_database.port": c.AnalysisDatabase.Port, "access_database.port": c.AccessDatabase.Port,
-		"mapper_database.port": c.MapperDatabase.Port, "database.port": c.Database.Port, "redis.port": c.Redis.Port, "http.mapper_port": c.HTTP.MapperPort,
+		"mapper_database.port": c.MapperDatabase.Port, "database.port": c.Database.Port, "redis.port": c.Redis.Port, "http.mapper_port": c.HTTP.MapperPort, "http.orchestration_port": c.HTTP.OrchestrationPort,
 	} {
 		between(key, port, 0, 65535)
 	}

@@ -79,7 +79,7 @@ func runMain(name, path string, build func(*Process) error) error {
 func Start(name string, c config.Config, build func(*Process) error) (*Process, error) {
 	p := &Process{Name: name, Config: c, Log: newLogger(c), Metrics: prometheus.NewRegistry()}
 	p.Metrics.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
-	port := map[string]int{"mapper": c.HTTP.MapperPort}[name]
+	port := map[string]int{"mapper": c.HTTP.MapperPort, "orchestration": c.HTTP.OrchestrationPort}[name]
 	var err error
 	p.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(c.HTTP.Host, strconv.Itoa(port)))
 	if err != nil {
@@ -109,7 +109,7 @@ func (p *Process) platform() error {
 	p.OnEnd(func(context.Context) error { pool.Close(); return nil })
 	p.Redis = redis.Open(c.Redis, p.Metrics)
 	p.OnEnd(func(context.Context) error { return p.Redis.Close() })
-	p.Keys = access.NewDirectory(pool, p.Secrets, filepath.Join(c.StateDir, "access.json"), p.Log)
+	p.Keys = access.NewDirectory(pool, p.Secrets, filepath.Join(c.StateDir, "access-"+p.Name+".json"), p.Log)
 	limiter := limit.New(p.Redis, p.Metrics)
 	tracer, err := trace.Start(context.Background(), c.Tracing, p.Name, Version, p.Log)
 	if err != nil {

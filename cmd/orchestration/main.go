@@ -1,0 +1,19 @@
+// Command orchestration serves the built-in detectors by the FMS detector API.
+//
+//	orchestration -config config/development.yaml
+package main
+
+import (
+	"github.com/llama-mapper/llama-mapper/services/detect"
+	"github.com/llama-mapper/llama-mapper/services/detect/pii"
+	"github.com/llama-mapper/llama-mapper/services/detect/secrets"
+	"github.com/llama-mapper/llama-mapper/services/orchestration"
+	"github.com/llama-mapper/llama-mapper/services/process"
+)
+
+func main() { process.Main("orchestration", build) }
+
+func build(p *process.Process) error {
+	orchestration.New([]detect.Detector{pii.New(), secrets.New()}, p.Metrics).Register(p.Router)
+	return nil
+}
