@@ -47,13 +47,13 @@ class Examples:
     what was misspelt it is more often whole, because it is mostly known words that are misspelt.
     """
 
-    def __init__(self, data, labels, seed, c, sentences, glossary, far):
+    def __init__(self, data, labels, seed, c, sentences, glossary, far, known):
         """data is a mapping.Data; sentences their share; glossary {language: {English: foreign words}}; far has words
-        that mean nothing to the taxonomy."""
+        that mean nothing to the taxonomy; known tells of a word whether it is not to be read as another."""
         self.random, self.c, self.mix, self.data = random.Random(seed), c, c["mix"], data
         self.share, self.glossary, self.far = sentences, glossary, far
         self.number = {label: i for i, label in enumerate(labels)}
-        self.index = lookup.Index(data.entries(self.number))
+        self.index = lookup.Index(data.entries(self.number), known)
         self.by_label = {label: [] for label in labels}
         for phrase, label in data.phrases:
             self.by_label[label].append(phrase)

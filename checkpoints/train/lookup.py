@@ -3,11 +3,14 @@
 services/mapper/lexicon.go does the same, to the last digit: all scores are whole numbers. Words weigh by their rarity
 (1000 ln(entries / entries with the word)); nearness is the weight in common over the weight of both (Jaccard), in
 thousandths; so is that of the trigrams, which weigh one each. An entry's score is a third of the words' and two thirds of
-the trigrams' nearness.
+the trigrams' nearness. The finding is searched as spelling.py reads it; what was read as another word weighs nine tenths
+of it, so that no entry counts as the finding's very words unless it was written like that.
 """
 import math
 
 import numpy as np
+
+from spelling import Speller
 
 EVIDENCE = 6   # labels in a prompt
 LEAST = 80     # score of what is evidence at all
@@ -37,8 +40,9 @@ def grades():
 class Index:
     """The entries of a lexicon, ready to be searched."""
 
-    def __init__(self, entries):
-        """entries is [(words, label number)], each words once."""
+    def __init__(self, entries, known=None):
+        """entries is [(words, label number)], each words once; known tells which words are not to be read as others,
+        without it none is."""
         self.entries = entries
         self.labels = np.array([label for _, label in entries])
         self.exact = {text: i for i, (text, _) in enumerate(entries)}
@@ -55,16 +59,18 @@ class Index:
         self.most = 1 + int(1000 * math.log(n))  # of a word that no entry has
         self.words_total = np.array([sum(self.weight[w] for w in set(text.split())) for text, _ in entries])
         self.trigrams_total = np.array([len(trigrams(text)) for text, _ in entries])
+        self.speller = Speller([text for text, _ in entries], known) if known else None
 
-    def nearness(self, text):
-        """Returns two arrays of thousandths, by words and by trigrams, one number for each entry."""
+    def nearness(self, text, read=()):
+        """Returns two arrays of thousandths, by words and by trigrams, one number for each entry; read are the words that
+        were written otherwise."""
         shared = np.zeros(len(self.entries), np.int64)
         total = 0
         for w in set(text.split()):
             weight = self.weight.get(w, self.most)
             total += weight
             if w in self.by_word:
-                shared[self.by_word[w]] += weight
+                shared[self.by_word[w]] += 9 * weight // 10 if w in read else weight
         by_words = 1000 * shared // np.maximum(self.words_total + total - shared, 1)
         own = trigrams(text)
         found = [self.by_trigram[t] for t in own if t in self.by_trigram]
@@ -72,9 +78,17 @@ class Index:
         by_trigrams = 1000 * shared // np.maximum(self.trigrams_total + len(own) - shared, 1)
         return by_words, by_trigrams
 
+    def gone(self, without):
+        """Returns the words that no entry has but those to leave out."""
+        left = set(map(int, without))
+        return {w for i in left for w in self.entries[i][0].split() if left.issuperset(self.by_word[w].tolist())}
+
     def evidence(self, text, without=()):
         """Returns [(label number, grade)] of the nearest labels, nearest first; without is of entries to leave out."""
-        by_words, by_trigrams = self.nearness(text)
+        read = ()
+        if self.speller:
+            text, read = self.speller.correct(text, self.gone(without))
+        by_words, by_trigrams = self.nearness(text, read)
         score = (by_words + 2 * by_trigrams) // 3
         if len(without):
             score[without] = 0

@@ -14,6 +14,11 @@ def grades():
     return [f"<{g}>" for g in lookup.grades()]
 
 
+def whole(tok):
+    """Returns a function that tells whether a word is one piece of the vocabulary."""
+    return lambda word: len(tok.encode(word)) == 1
+
+
 class Prompts:
     """Makes the token ids of prompts, each field apart."""
 

@@ -9,7 +9,7 @@ import stages
 import verify
 from lookup import Index
 from normalize import words
-from prompts import Prompts
+from prompts import Prompts, whole
 
 
 def nonsense_rows(apart, taught, n=150):
@@ -37,7 +37,7 @@ class Report:
         self.net, self.tok, self.labels, self.matrices, self.c = net, tok, list(labels), matrices, c
         number = {label: i for i, label in enumerate(labels)}
         self.entries = data.entries(number)
-        self.index = Index(self.entries)
+        self.index = Index(self.entries, whole(tok))
         if not data.nonsense:
             data.nonsense = nonsense_rows(apart, {text for text, _ in data.phrases + data.wide})
         self.sets = sets(data, labels)

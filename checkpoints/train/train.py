@@ -86,7 +86,7 @@ def manifest(c, out, labels, version, net, rep, seconds):
         "base": {**file_entry(out, "base-f16.gguf"), "parameters": sum(q.numel() for n, q in net.named_parameters() if not n.endswith((".a", ".b")))},
         "adapters": adapters, "lexicon": file_entry(out, "lexicon.tsv"), "golden": file_entry(out, "golden.jsonl"),
         "prompt": {"normalize": "words", "prefix": "", "template": "{kind}{evidence}{finding}" + prompts.ANSWER, "max_tokens": 64,
-                   "evidence": {"labels": EVIDENCE, "item": "{code}{grade}"},
+                   "evidence": {"labels": EVIDENCE, "item": "{code}{grade}", "spelling": True},
                    "default_kind": mapping.DEFAULT, "kinds": [{"kind": k, "match": m} for k, m in mapping.KINDS]},
         "codec": {"type": "code", "codes": dict(zip(labels, prompts.codes(labels)))},
         "calibration": {"method": "temperature", "temperature": rep.temperature["mapper"], "ece": round(rep.ece, 4),
@@ -110,9 +110,9 @@ def learn(c, cache, args, log):
 
     def source(plus, sentences, p):
         own = {k: p.get(k, c[k]) for k in ("mix", "evidence")}
-        return examples.Examples(data, labels, seed + plus, {**c, **own}, sentences, glossary, far)
+        return examples.Examples(data, labels, seed + plus, {**c, **own}, sentences, glossary, far, prompts.whole(tok))
 
-    key = [c[k] for k in ("base", "mix", "dropout", "evidence", "smoothing", "holdout", "heads", "net", "pretrain", "version")] + [seed, data.fingerprint()]
+    key = [c.get(k) for k in ("base", "mix", "dropout", "evidence", "smoothing", "holdout", "heads", "net", "pretrain", "widen", "version")] + [seed, data.fingerprint()]
 
     def train_base(path):
         stages.begin(net, tok, labels, data)

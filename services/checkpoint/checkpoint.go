@@ -60,6 +60,9 @@ type Kind struct {
 type Evidence struct {
 	Labels int    `yaml:"labels"` // how many different ones, 1 to 16
 	Item   string `yaml:"item"`   // for each: {code} of the label, {label}, {entry} that is near, {grade}: three digits, {percent}
+	// Spelling says that words which neither the lexicon nor the vocabulary has are searched as the lexicon's word
+	// that was probably meant. Off is how checkpoints before 2026.11.3 were trained.
+	Spelling bool `yaml:"spelling"`
 }
 
 // Prompt says how a finding becomes a prompt.

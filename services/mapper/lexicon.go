@@ -22,7 +22,9 @@ const (
 // letters. Words weigh by their rarity (1000 ln(entries / entries with the word)); nearness is the weight in
 // common over the weight of both (Jaccard), in thousandths; so is that of the trigrams, which weigh one each.
 // An entry's score is a third of the first and two thirds of the second. All scores are whole numbers:
-// checkpoints/train/lookup.py computes the same ones.
+// checkpoints/train/lookup.py computes the same ones. With a speller the finding is searched as that reads it;
+// what was read as another word weighs nine tenths of it, so that no entry counts as the finding's very words
+// unless it was written like that.
 type lexicon struct {
 	entries   []entry // by their words
 	totals    []total // of each entry; apart from it because every search reads them all
@@ -30,6 +32,7 @@ type lexicon struct {
 	byTrigram map[string][]int32
 	most      int32 // weight of a word that no entry has
 	scratch   sync.Pool
+	speller   *speller // nil: words are taken as they are written
 }
 
 type entry struct {
@@ -152,16 +155,21 @@ type shared struct {
 	best     []uint64
 }
 
-// share counts what a text has in common with the entries. The result goes back with release.
-func (l *lexicon) share(text string) *shared {
+// share counts what words have in common with the entries; read are those of them that were written otherwise.
+// The result goes back with release.
+func (l *lexicon) share(words, read []string) *shared {
 	s := l.scratch.Get().(*shared)
 	s.total = total{}
-	for _, w := range distinct(strings.Fields(text)) {
+	text := strings.Join(words, " ")
+	for _, w := range distinct(slices.Clone(words)) {
 		p, known := l.byWord[w]
 		if !known {
 			p.weight = l.most
 		}
 		s.total.words += p.weight
+		if slices.Contains(read, w) {
+			p.weight = 9 * p.weight / 10
+		}
 		for _, i := range p.entries {
 			s.words[i] += p.weight
 		}
@@ -191,7 +199,11 @@ func (l *lexicon) nearness(s *shared, i int) (words, trigrams int) {
 
 // search returns the nearest entry of each of the nearest labels, nearest first, at most most.
 func (l *lexicon) search(text string, most int) []near {
-	s := l.share(text)
+	words, read := strings.Fields(text), []string(nil)
+	if l.speller != nil {
+		words, read = l.speller.correct(text)
+	}
+	s := l.share(words, read)
 	defer l.release(s)
 	s.best = s.best[:0]
 	for i := range l.totals {
@@ -227,7 +239,7 @@ func (l *lexicon) search(text string, most int) []near {
 // lookups returns the labels that three plain lookups would give, -1 where nothing is shared: of the equal
 // entry, of the one with the nearest words, and of the one with the nearest trigrams.
 func (l *lexicon) lookups(text string) (exact, words, trigrams int) {
-	s := l.share(text)
+	s := l.share(strings.Fields(text), nil)
 	defer l.release(s)
 	labels := [3]int{-1, -1, -1}
 	best := [3]int{}

@@ -144,6 +144,12 @@ type evidence struct {
 
 func newEvidence(t tokenizer, l *lexicon, e checkpoint.Evidence, names, codes []string) (*evidence, error) {
 	out := &evidence{lexicon: l, most: e.Labels, item: e.Item, names: names, codes: codes, tokenizer: t}
+	if e.Spelling {
+		l.speller = newSpeller(l, func(word string) bool {
+			tokens, err := t.Tokenize(word, false)
+			return err != nil || len(tokens) == 1
+		})
+	}
 	if e.Item != "{code}{grade}" {
 		return out, nil
 	}
