@@ -128,9 +128,19 @@ def embeddings(c, tok, groups, vectors):
     return out.astype(np.float32)
 
 
-def distil(c, net, tok, groups, vectors, kind, log):
+def own_rows(net, tok, group, vectors, taught):
+    """Starts the pieces that are a word of the group at the word's own place, but for the words that were taught before:
+    until now the piece of an inflected form had the mean of the words it is part of."""
+    with torch.no_grad():
+        for text, row in group:
+            ids = tok.encode(text)
+            if len(ids) == 1 and text not in taught:
+                net.token_embd[ids[0]] = torch.tensor(vectors[row])
+
+
+def distil(c, p, net, tok, groups, vectors, kind, log, name="pretrain"):
     """Trains net to put texts where the teacher puts their meaning, and nearer to it than to the rest of the batch."""
-    p, rng, prompts = c["pretrain"], random.Random(c["seed"]), Prompts(tok)
+    rng, prompts = random.Random(c["seed"]), Prompts(tok)
     vectors = torch.tensor(vectors)
     names = [name for name in p["mix"] if groups.get(name)]
     weights = [p["mix"][name] for name in names]
@@ -160,9 +170,33 @@ def distil(c, net, tok, groups, vectors, kind, log):
         net.token_embd.grad = None
         step(optimizer, loss, body)
         lookup.step()
-        log("pretrain", i, p["steps"], loss)
+        log(name, i, p["steps"], loss)
     net.sparse = False
     return net
+
+
+def widen(c, cache, tok, teacher, raw, groups, vectors, start, settings, kind, log):
+    """Goes on with the words that people use, in all their forms, most of them; dictionaries have a word's base form
+    alone, and as many names of plants as words of everyday. Returns the path of the net."""
+    p = c["widen"]
+
+    def ask(path):
+        words = teacher.common(p["words"])
+        teacher.fit(np.load(raw))
+        np.savez(path, words=np.array(words), vectors=teacher.project(teacher.raw(words).astype(np.float16)).astype(np.float16))
+
+    z = np.load(cache.make("common.npz", [settings[k] for k in ("seed", "texts", "meanings", "net")] + [p["words"]], ask))
+    group = [(w, len(vectors) + i) for i, w in enumerate(z["words"].tolist())]
+    every = np.concatenate([vectors, z["vectors"].astype(np.float32)])
+
+    def train(path):
+        net = Net(c["net"], np.zeros((len(tok), c["net"]["width"]), np.float32))
+        net.load_state_dict(torch.load(start))
+        taught = {text for name in ("word", "known", "foreign", "thesaurus") for text, _ in groups.get(name, ())}
+        own_rows(net, tok, group, every, taught)
+        torch.save(distil(c, p, net, tok, {**groups, "common": group}, every, kind, log, "widen").state_dict(), path)
+
+    return cache.make("widen.pt", {**settings, "widen": p}, train)
 
 
 def run(c, cache, known, specials, kind, log):
@@ -179,9 +213,11 @@ def run(c, cache, known, specials, kind, log):
     def train(path):
         torch.manual_seed(c["seed"])
         net = Net(c["net"], embeddings(c, tok, groups, vectors))
-        torch.save(distil(c, net, tok, groups, vectors, kind, log).state_dict(), path)
+        torch.save(distil(c, c["pretrain"], net, tok, groups, vectors, kind, log).state_dict(), path)
 
     path = cache.make("pretrain.pt", settings, train)
+    if c.get("widen"):
+        path = widen(c, cache, tok, teacher, raw, groups, vectors, path, settings, kind, log)
     net = Net(c["net"], np.zeros((len(tok), c["net"]["width"]), np.float32))
     net.load_state_dict(torch.load(path))
     return tok, net, groups, vectors

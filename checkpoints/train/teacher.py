@@ -5,6 +5,7 @@ as npm packages. Nothing of them is in a checkpoint; it learns to put its own te
 """
 import json
 import os
+import re
 import subprocess
 
 import numpy as np
@@ -50,11 +51,20 @@ class Teacher:
                     out[i] += vector * (1e-3 / (1e-3 + 0.05 / (1 + rank)))
         return out
 
-    def raw(self, texts):
+    def load(self):
+        """Reads GloVe, once; a word's vector ends with its rank by frequency."""
         if self.glove is None:
             install(self.folder)
             with open(os.path.join(self.folder, GLOVE), encoding="utf-8") as f:
-                self.glove = {w: (np.array(v[:100], np.float32), v[101]) for w, v in json.load(f)["vectors"].items()}  # v[101]: the rank
+                self.glove = {w: (np.array(v[:100], np.float32), v[101]) for w, v in json.load(f)["vectors"].items()}
+
+    def common(self, n):
+        """Returns the n words that are most frequent in running text, in all their forms."""
+        self.load()
+        return [w for _, w in sorted((rank, w) for w, (_, rank) in self.glove.items() if re.fullmatch("[a-z]{3,}", w))[:n]]
+
+    def raw(self, texts):
+        self.load()
         return np.concatenate([unit(self.sentence(texts)), unit(self.word(texts))], 1)
 
     def fit(self, raw):
@@ -70,6 +80,9 @@ class Teacher:
 
 class Letters(Teacher):
     """A stand-in at toy size, which knows how words are spelt and nothing of what they mean."""
+
+    def common(self, n):
+        return ["password", "passwords", "threat", "threatened"][:n]
 
     def raw(self, texts):
         out = np.zeros((len(texts), 256), np.float32)
