@@ -5,17 +5,21 @@ set -eu
 cd "$(dirname "$0")/.."
 mkdir -p .run
 umask 077
-port=${LLAMA_MAPPER_HTTP__MAPPER_PORT:-8000}
-if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-	echo "something has port $port already; stop it, or set LLAMA_MAPPER_HTTP__MAPPER_PORT" >&2
-	exit 1
-fi
+mapper=${LLAMA_MAPPER_HTTP__MAPPER_PORT:-8000}
+orchestration=${LLAMA_MAPPER_HTTP__ORCHESTRATION_PORT:-8001}
+for service in mapper orchestration; do
+	if (exec 3<>"/dev/tcp/127.0.0.1/${!service}") 2>/dev/null; then
+		echo "something has port ${!service} already; stop it, or set LLAMA_MAPPER_HTTP__${service^^}_PORT" >&2
+		exit 1
+	fi
+done
 
-pid=
+pids=
 finish() {
 	trap - EXIT
 	trap '' INT TERM
-	[ -z "$pid" ] || { kill "$pid" 2>/dev/null; wait "$pid" || true; }
+	# shellcheck disable=SC2086 # the numbers are words
+	[ -z "$pids" ] || { kill $pids 2>/dev/null; wait $pids || true; }
 	deploy/servers.sh .run stop
 }
 trap finish EXIT
@@ -27,21 +31,32 @@ set -a
 set +a
 bin/mapperctl migrate up all >.run/migrate.log
 [ -s .run/key ] || { bin/mapperctl keys create --tenant me --role admin --name "make run" >.run/key.new 2>/dev/null && mv .run/key.new .run/key; }
-bin/mapper -config config/development.yaml 2>.run/mapper.log &
-pid=$!
-for _ in $(seq 100); do
-	if curl -fs "http://127.0.0.1:$port/ready" >/dev/null 2>&1; then
-		cat <<-END
-			mapper is ready on port $port; its log is .run/mapper.log. Try:
-
-			  curl -s http://127.0.0.1:$port/api/v1/map -H 'X-API-Key: $(cat .run/key)' -d '{"detector":"my-guard","output":"user asks how to build a bomb"}'
-
-		END
-		wait $pid
-		exit
-	fi
-	kill -0 $pid 2>/dev/null || { tail -n 1 .run/mapper.log >&2; exit 1; }
-	sleep 0.1
+for service in mapper orchestration; do
+	bin/$service -config config/development.yaml 2>.run/$service.log &
+	pids="$pids $!"
 done
-echo "the mapper was not ready in 10 s; see .run/mapper.log" >&2
+
+# ready SERVICE PID waits until a service takes requests.
+ready() {
+	for _ in $(seq 100); do
+		! curl -fs "http://127.0.0.1:${!1}/ready" >/dev/null 2>&1 || return 0
+		kill -0 "$2" 2>/dev/null || { tail -n 1 ".run/$1.log" >&2; exit 1; }
+		sleep 0.1
+	done
+	echo "the $1 was not ready in 10 s; see .run/$1.log" >&2
+	exit 1
+}
+# shellcheck disable=SC2086 # the numbers are words
+set -- $pids
+ready mapper "$1"
+ready orchestration "$2"
+cat <<-END
+	mapper is ready on port $mapper, orchestration on port $orchestration; their logs are .run/*.log. Try:
+
+	  curl -s http://127.0.0.1:$mapper/api/v1/map -H 'X-API-Key: $(cat .run/key)' -d '{"detector":"my-guard","output":"user asks how to build a bomb"}'
+	  curl -s http://127.0.0.1:$orchestration/api/v1/text/contents -H 'X-API-Key: $(cat .run/key)' -d '{"contents":["mail jane@example.com"],"detector_params":{}}'
+
+END
+wait -n # the first that ends, ends all
+tail -n 1 .run/mapper.log .run/orchestration.log >&2
 exit 1
