@@ -14,14 +14,14 @@ import (
 
 // The tables that ship have no problem, and answer every label of the vendors' lists.
 func TestLintShipped(t *testing.T) {
-	taxonomy, _ := shipped(t)
+	taxonomy, _ := shippedTables(t)
 	for _, p := range append(LintTables(config.Detectors(), taxonomy), LintVendors(config.Detectors(), os.DirFS("wire/testdata/vendors"), taxonomy)...) {
 		t.Errorf("%s:%d: %s: %s", p.File, p.Line, p.Rule, p.Text)
 	}
 }
 
 func TestLintFinds(t *testing.T) {
-	taxonomy, _ := shipped(t)
+	taxonomy, _ := shippedTables(t)
 	f := func(doc string, want ...string) {
 		t.Helper()
 		var got []string

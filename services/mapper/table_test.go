@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "write what tables answer into the cases of wire/testdata")
 
-func shipped(t testing.TB) (*Taxonomy, Tables) {
+func shippedTables(t testing.TB) (*Taxonomy, Tables) {
 	t.Helper()
 	taxonomy, err := ParseTaxonomy(config.Taxonomy())
 	if err != nil {
@@ -59,7 +59,7 @@ func answers(t testing.TB, tables Tables, detector, output string) []string {
 
 // Every case of the corpus gets the labels that its file says.
 func TestCorpusLabels(t *testing.T) {
-	_, tables := shipped(t)
+	_, tables := shippedTables(t)
 	paths, err := filepath.Glob("wire/testdata/cases/*.json")
 	if err != nil || len(paths) < 100 {
 		t.Fatalf("%d cases, %v", len(paths), err)
@@ -130,7 +130,7 @@ func vendorLists(t testing.TB) map[string][]string {
 
 // Every label of every vendor's list is in the vendor's table.
 func TestVendorLists(t *testing.T) {
-	_, tables := shipped(t)
+	_, tables := shippedTables(t)
 	n := 0
 	for detector, labels := range vendorLists(t) {
 		for _, native := range labels {
@@ -147,7 +147,7 @@ func TestVendorLists(t *testing.T) {
 
 // The labels of the twelve tables of 2025.09 mean what they did, in the sense of this taxonomy.
 func TestOlderLabels(t *testing.T) {
-	_, tables := shipped(t)
+	_, tables := shippedTables(t)
 	file, err := os.Open("../../checkpoints/mapper-tiny/vendor-2025.09.jsonl")
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func TestOlderLabels(t *testing.T) {
 
 // The mistakes of the tables of 2025.09 are not made again.
 func TestFaults(t *testing.T) {
-	_, tables := shipped(t)
+	_, tables := shippedTables(t)
 	f := func(detector, output, want string) {
 		t.Helper()
 		if got := strings.Join(answers(t, tables, detector, output), " "); got != want {
@@ -221,7 +221,7 @@ func TestFaults(t *testing.T) {
 
 // Codes that models share and mean differently.
 func TestCodes(t *testing.T) {
-	_, tables := shipped(t)
+	_, tables := shippedTables(t)
 	f := func(detector, native, want string) {
 		t.Helper()
 		if got := fmt.Sprint(tables.lookup(tables[detector], wire.Finding{Native: native}, false)); got != "["+want+"]" {
@@ -242,7 +242,7 @@ func TestCodes(t *testing.T) {
 
 // A row of the whole name wins, then the pattern with most letters; a * stands for a name only.
 func TestPatterns(t *testing.T) {
-	taxonomy, _ := shipped(t)
+	taxonomy, _ := shippedTables(t)
 	const doc = `
 detector: d
 version: "1"

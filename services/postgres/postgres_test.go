@@ -54,6 +54,9 @@ var populate = map[string][]string{
 		"INSERT INTO mapper.events (tenant, seq, at, leaf, hash, sealed) VALUES ('a', 1, now(), 'x', 'x', 'x')",
 		"INSERT INTO mapper.seals (tenant, seq, hash, at, signature) VALUES ('a', 1, 'x', now(), 'x')",
 		"INSERT INTO mapper.journals (replica, position) VALUES ('r', 1)",
+		"INSERT INTO mapper.overrides (tenant, detector, digest, id, sealed, labels, key) VALUES ('a', 'd', 'x', 'i', 'x', '{OTHER.Safe}', 'k')",
+		"INSERT INTO mapper.proposals (tenant, detector, digest, id, sealed, label, confidence, candidates, model, seen) VALUES ('a', 'd', 'x', 'i', 'x', 'OTHER.Safe', 1, '[]', 'm', 1)",
+		"INSERT INTO mapper.decisions (tenant, key, action, id, detector, labels) VALUES ('a', 'k', 'accept', 'i', 'd', '{OTHER.Safe}')",
 	},
 }
 
@@ -91,6 +94,34 @@ func TestMigrations(t *testing.T) {
 				t.Errorf("%v %v", steps, err)
 			}
 		})
+	}
+}
+
+// Statements of the code before a migration run on the schema after it, so that both releases work during a switch.
+func TestCodeBefore(t *testing.T) {
+	of, ctx := postgrestest.Migrated(t), context.Background()
+	for service, statements := range map[string][]string{
+		"access": {
+			"INSERT INTO access.tenants (id, data_key) VALUES ('b', 'x') ON CONFLICT DO NOTHING",
+			"UPDATE access.tenants SET changed_at = clock_timestamp(), key_limit = 1, tenant_limit = 1, retention_days = 1 WHERE id = 'b'",
+			"SELECT id, data_key, key_limit, tenant_limit, retention_days, changed_at FROM access.tenants WHERE changed_at > '2026-01-01'",
+		},
+		"mapper": {
+			"INSERT INTO mapper.chains (tenant, hash, pruned_hash) VALUES ('b', 'x', 'x')",
+			"INSERT INTO mapper.events (tenant, seq, at, leaf, hash, sealed) SELECT 'b', 1, now(), 'x', 'x', 'x'",
+			"SELECT seq, at, leaf, hash, sealed FROM mapper.events WHERE tenant = 'b' AND seq > 0 ORDER BY seq LIMIT 5",
+		},
+	} {
+		pool := opened(t, of(service), service)
+		for _, statement := range statements {
+			err := postgres.InTenant(ctx, pool, "b", func(tx pgx.Tx) error {
+				_, err := tx.Exec(ctx, statement)
+				return err
+			})
+			if err != nil {
+				t.Errorf("%s: %v", statement, err)
+			}
+		}
 	}
 }
 
