@@ -419,13 +419,57 @@ func TestWaits(t *testing.T) {
 		err = log.Record(ctx, tenant, []api.Event{event("again")})
 	}
 	read(t, p, "a", n+1)
-	stop()
+	record(t, log, tenant, "last")
+	stop() // what is there is moved first
 	running.Wait()
+	read(t, p, "a", n+2)
 	if err := j.Close(); err != nil {
 		t.Error(err)
 	}
 	if err := log.Record(ctx, tenant, []api.Event{event("late")}); api.AsError(err).Code != api.Unavailable {
 		t.Errorf("closed: %v", err)
+	}
+}
+
+// While Postgres has never answered, the lag grows all the same.
+func TestLag(t *testing.T) {
+	p := newPlatform(t, "a")
+	j, err := journal.Open(t.TempDir(), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	log := audit.NewLog(j)
+	old := event("1")
+	old.Time = time.Now().Add(-time.Hour)
+	if err := log.Record(ctx, p.tenant(t, "a"), []api.Event{old}); err != nil {
+		t.Fatal(err)
+	}
+	gone, err := postgres.Open(config.Database{Host: "127.0.0.1", Port: 1, Name: "x", User: "x", TLS: "disable", Connections: 1}, "mapper", prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gone.Close()
+	reg := prometheus.NewRegistry()
+	run, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { audit.NewWriter(log, gone, quiet, reg).Run(run) })
+	lag := 0.0
+	for deadline := time.Now().Add(time.Minute); lag < 3600 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == "audit_journal_lag_seconds" {
+				lag = f.GetMetric()[0].GetGauge().GetValue()
+			}
+		}
+	}
+	stop()
+	running.Wait()
+	if lag < 3600 {
+		t.Errorf("the lag is %v", lag)
 	}
 }
 

@@ -54,7 +54,10 @@ func NewWriter(l *Log, pool *pgxpool.Pool, logger *slog.Logger, reg prometheus.R
 	return w
 }
 
-// Run moves records until ctx ends. What is left then waits for the next start.
+// lastMoves is what moving may take once the service has stopped.
+const lastMoves = 5 * time.Second
+
+// Run moves records until ctx ends, and then for a moment what is left. The rest waits for the next start.
 func (w *Writer) Run(ctx context.Context) {
 	reader := w.log.journal.Reader(0)
 	defer reader.Close()
@@ -73,11 +76,34 @@ func (w *Writer) Run(ctx context.Context) {
 				known = false
 			}
 		}
-		if err != nil && ctx.Err() == nil && !failing {
-			w.logger.Warn("events wait in the journal", "cause", err.Error())
+		if err != nil && ctx.Err() == nil {
+			w.behind(position)
+			if !failing {
+				w.logger.Warn("events wait in the journal", "cause", err.Error())
+			}
 		}
 		failing = err != nil
 		w.pause(ctx, n, time.Since(began), err)
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastMoves)
+	defer cancel()
+	for n := 1; n > 0 && known; {
+		var err error
+		if n, err = w.move(last, reader, &position); err != nil {
+			w.logger.Warn("events wait in the journal for the next start", "cause", err.Error())
+			return
+		}
+	}
+}
+
+// behind notes how long the first record behind position has waited.
+func (w *Writer) behind(position uint64) {
+	r := w.log.journal.Reader(position)
+	defer r.Close()
+	if first, err := r.Read(1, 1); err == nil && len(first) == 1 {
+		if rec, err := decodeRecord(first[0].Payload); err == nil {
+			w.lag.Store(rec.At.UnixMicro())
+		}
 	}
 }
 
