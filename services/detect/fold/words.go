@@ -1,0 +1,178 @@
+package fold
+
+import "strings"
+
+// Word is a word of a Text: letters and digits, and signs among them that stand for letters.
+type Word struct {
+	Start, End int    // in Text.S
+	S          string // what is there; the letters alone if they were spaced out
+	Spaced     bool   // as in "i g n o r e"
+}
+
+// minSpaced is from how many single letters in a row on they are one word.
+const minSpaced = 4
+
+// Words are the words of the text in order.
+func (t *Text) Words() []Word {
+	words := make([]Word, 0, len(t.S)/6+1)
+	for i := 0; i < len(t.S); {
+		if !isWord(t.S, i) {
+			i++
+			continue
+		}
+		j := i + 1
+		for j < len(t.S) && isWord(t.S, j) {
+			j++
+		}
+		words = append(words, Word{Start: i, End: j, S: contracted(t.S[i:j])})
+		i = j
+	}
+	return joinSpaced(t.S, words)
+}
+
+// isWord says whether the byte at i belongs to a word. A sign does between letters, where it is one of them.
+func isWord(s string, i int) bool {
+	b := s[i]
+	if isLetter(b) || isDigit(b) || b >= 0x80 {
+		return true
+	}
+	switch b {
+	case '@', '$':
+		return i+1 < len(s) && (isLetter(s[i+1]) || s[i+1] == b) || i > 0 && (isLetter(s[i-1]) || isDigit(s[i-1]) || s[i-1] == b)
+	case '!', '*', '#', '+':
+		return i > 0 && i+1 < len(s) && isLetter(s[i+1]) && isLetter(s[i-1]) || b == '*' && i > 0 && censored(s, i)
+	case '\'': // don't
+		return i > 0 && s[i-1] == 'n' && i+1 < len(s) && s[i+1] == 't' && (i+2 == len(s) || !isLetter(s[i+2]))
+	}
+	return false
+}
+
+// censored says whether the star at i is one of up to four between letters.
+func censored(s string, i int) bool {
+	a, b := i, i
+	for a > 0 && s[a] == '*' && i-a < 4 {
+		a--
+	}
+	for b < len(s) && s[b] == '*' && b-i < 4 {
+		b++
+	}
+	return b < len(s) && isLetter(s[a]) && isLetter(s[b]) && b-a <= 5
+}
+
+func contracted(s string) string {
+	if strings.HasSuffix(s, "n't") {
+		return s[:len(s)-2] + "t"
+	}
+	return s
+}
+
+// joinSpaced puts single letters with single marks between them together.
+func joinSpaced(s string, words []Word) []Word {
+	out := words[:0]
+	for i := 0; i < len(words); {
+		j := i + 1
+		for j < len(words) && single(words[j-1]) && single(words[j]) && words[j].Start == words[j-1].End+1 && s[words[j].Start-1] != '\n' {
+			j++
+		}
+		if j-i < minSpaced {
+			out = append(out, words[i:j]...) // in place: never ahead of what is read
+			i = j
+			continue
+		}
+		letters := make([]byte, 0, j-i)
+		for _, w := range words[i:j] {
+			letters = append(letters, s[w.Start])
+		}
+		out = append(out, Word{Start: words[i].Start, End: words[j-1].End, S: string(letters), Spaced: true})
+		i = j
+	}
+	return out
+}
+
+func single(w Word) bool { return w.End-w.Start == 1 }
+
+// maxReading bounds the words that have another reading.
+const maxReading = 40
+
+// Readings calls f with the ways to read s other than as it stands: digits and signs as letters, and letters that are
+// drawn out once and twice. The slice is f's only until it returns.
+func Readings(s string, f func([]byte)) {
+	if len(s) > maxReading || len(s) < 2 {
+		return
+	}
+	var buf [maxReading]byte
+	letters, leet, ambiguous := 0, 0, false
+	for i := range len(s) {
+		b := s[i]
+		if isLetter(b) {
+			letters++
+		} else if c := leetLetter(b); c != 0 {
+			leet++
+			ambiguous = ambiguous || b == '1' || b == '!'
+			b = c
+		}
+		buf[i] = b
+	}
+	if leet > 0 && letters > 0 && leet <= 2*letters+2 {
+		f(buf[:len(s)])
+		collapse(buf[:len(s)], f)
+		if ambiguous {
+			for i := range len(s) {
+				if s[i] == '1' || s[i] == '!' {
+					buf[i] = 'l'
+				}
+			}
+			f(buf[:len(s)])
+		}
+		return
+	}
+	if leet == 0 {
+		collapse(buf[:len(s)], f)
+	}
+}
+
+// collapse reads three equal letters or more as one, and as two.
+func collapse(s []byte, f func([]byte)) {
+	for _, most := range []int{1, 2} {
+		var buf [maxReading]byte
+		out, changed := buf[:0], false
+		for i := 0; i < len(s); {
+			j := i
+			for j < len(s) && s[j] == s[i] {
+				j++
+			}
+			n := j - i
+			if n > 2 {
+				n, changed = most, true
+			}
+			out = append(out, s[i:i+n]...)
+			i = j
+		}
+		if !changed {
+			return
+		}
+		f(out)
+	}
+}
+
+func leetLetter(b byte) byte {
+	switch b {
+	case '0':
+		return 'o'
+	case '1', '!':
+		return 'i'
+	case '3':
+		return 'e'
+	case '4', '@':
+		return 'a'
+	case '5', '$':
+		return 's'
+	case '7', '+':
+		return 't'
+	case '8':
+		return 'b'
+	case '9':
+		return 'g'
+	}
+	return 0
+}

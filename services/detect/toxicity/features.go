@@ -1,0 +1,127 @@
+package toxicity
+
+import (
+	"strings"
+
+	"github.com/llama-mapper/llama-mapper/services/detect/fold"
+)
+
+// Buckets is how many weights each label has.
+const Buckets = 1 << 15
+
+// Labels are what the detector can say, in the order of the model's weights.
+var Labels = []string{"TOXICITY", "SEVERE_TOXICITY", "OBSCENE", "INSULT", "THREAT", "IDENTITY_ATTACK"}
+
+// Bounds of a segment: what is scored at once.
+const (
+	maxSegment = 40 // words
+	maxLetters = 24 // of a word that are looked at
+)
+
+// segment is a sentence, or a part of a long one.
+type segment struct {
+	words   []fold.Word
+	classes []int
+	odd     []bool // disguised
+}
+
+// segments cuts the words of a plain text at the ends of sentences.
+func (x *lexicon) segments(text *fold.Text, f func(segment)) {
+	words := text.Words()
+	classes, odd := make([]int, len(words)), make([]bool, len(words))
+	for i, w := range words {
+		classes[i], odd[i] = x.class(w.S)
+	}
+	for from := 0; from < len(words); {
+		to := from + 1
+		for to < len(words) && to-from < maxSegment && !strings.ContainsAny(between(text.S, words, to), ".!?\n;") {
+			to++
+		}
+		f(segment{words[from:to], classes[from:to], odd[from:to]})
+		from = to
+	}
+}
+
+// between is what stands before the word i, a few bytes of it.
+func between(s string, words []fold.Word, i int) string {
+	a := words[i-1].End
+	return s[a:min(words[i].Start, a+4)]
+}
+
+const (
+	fnvOffset = 2166136261
+	fnvPrime  = 16777619
+)
+
+func mix(h uint32, b byte) uint32 { return (h ^ uint32(b)) * fnvPrime }
+
+func bucket(h uint32) uint32 { return (h ^ h>>15) % Buckets }
+
+// aGroup stands for the words for groups of people in the model's eyes: it must not learn which one is spoken about.
+const aGroup = "<group>"
+
+// features calls f with the bucket of each feature of the segment: character n-grams of 3 to 5 within a word and its
+// borders, rows of two words, and rows of two and three classes of the lexicon, with and without a word between.
+func (s segment) features(group int, f func(uint32)) {
+	var before uint32
+	for i, w := range s.words {
+		text := w.S[:min(len(w.S), maxLetters)]
+		if s.classes[i] == group {
+			text = aGroup
+		}
+		grams(text, f)
+		h := uint32(fnvOffset)
+		for i := range len(text) {
+			h = mix(h, text[i])
+		}
+		f(bucket(mix(mix(h, 'w'), 1)))
+		f(bucket((before*31 ^ h) * fnvPrime))
+		before = h
+	}
+	a, b := 0, 0 // the two classes before
+	for _, c := range s.classes {
+		if c > 0 {
+			f(classFeature(1, c, 0, 0))
+			f(classFeature(2, b, c, 0))
+			f(classFeature(3, a, b, c))
+			a, b = b, c
+		}
+	}
+	for i, c := range s.classes { // next to each other
+		if i > 0 && c > 0 && s.classes[i-1] > 0 {
+			f(classFeature(4, s.classes[i-1], c, 0))
+		}
+	}
+}
+
+func classFeature(kind, a, b, c int) uint32 {
+	h := uint32(fnvOffset)
+	for _, v := range [...]int{kind, a, b, c} {
+		h = mix(h, byte(v))
+	}
+	return bucket(mix(h, 0xff))
+}
+
+func grams(w string, f func(uint32)) {
+	at := func(i int) byte {
+		if i == 0 || i > len(w) {
+			return '_'
+		}
+		return w[i-1]
+	}
+	for i := 0; i < len(w)+2; i++ {
+		h := uint32(fnvOffset)
+		for n := 1; n <= 5 && i+n <= len(w)+2; n++ {
+			h = mix(h, at(i+n-1))
+			if n >= 3 {
+				f(bucket(mix(h, byte(n))))
+			}
+		}
+	}
+}
+
+// Features are the buckets of all of a text, segment by segment: what the trainer learns from.
+func Features(text string, f func(uint32)) {
+	plain := fold.New(text)
+	builtin.lex.segments(&plain, func(s segment) { s.features(builtin.kinds.group, f) })
+}

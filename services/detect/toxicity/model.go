@@ -1,0 +1,88 @@
+package toxicity
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+//go:embed model.bin
+var modelBytes []byte
+
+// head is what a model begins with: for each label its scale, its bias and its calibration.
+type head struct {
+	Magic [8]byte
+	Label [6]struct{ Scale, Bias, A, B float32 }
+}
+
+var magic = [8]byte{'t', 'o', 'x', 'i', 'c', '0', '0', '1'}
+
+// Model is a linear model for each label over hashed features, with weights of one byte.
+type Model struct {
+	head    head
+	weights []int8 // by bucket, then by label
+}
+
+// NewModel packs weights, by label and bucket, with biases and calibrations: score = sigmoid(a × sum + b).
+func NewModel(weights [][]float64, bias []float64, a, b []float64) *Model {
+	m := &Model{head: head{Magic: magic}, weights: make([]int8, Buckets*len(Labels))}
+	for l := range Labels {
+		most := 1e-9
+		for _, w := range weights[l] {
+			most = max(most, math.Abs(w))
+		}
+		m.head.Label[l].Scale, m.head.Label[l].Bias = float32(most/127), float32(bias[l])
+		m.head.Label[l].A, m.head.Label[l].B = float32(a[l]), float32(b[l])
+		for i, w := range weights[l] {
+			m.weights[i*len(Labels)+l] = int8(math.Round(w / most * 127))
+		}
+	}
+	return m
+}
+
+// Bytes are the model as model.bin has it.
+func (m *Model) Bytes() []byte {
+	var b bytes.Buffer
+	_ = binary.Write(&b, binary.LittleEndian, m.head)    // a buffer takes all
+	_ = binary.Write(&b, binary.LittleEndian, m.weights) // as above
+	return b.Bytes()
+}
+
+func loadModel(b []byte) (*Model, error) {
+	m := &Model{weights: make([]int8, Buckets*len(Labels))}
+	r := bytes.NewReader(b)
+	if err := binary.Read(r, binary.LittleEndian, &m.head); err != nil {
+		return nil, err
+	}
+	if m.head.Magic != magic {
+		return nil, fmt.Errorf("no model: it begins with %q", m.head.Magic)
+	}
+	if err := binary.Read(r, binary.LittleEndian, m.weights); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// scores are the calibrated scores of a segment.
+func (m *Model) scores(s segment, group int) (out [6]float64) {
+	var sums [6]int32
+	n := 0
+	s.features(group, func(b uint32) {
+		w := m.weights[int(b)*6 : int(b)*6+6]
+		for l := range sums {
+			sums[l] += int32(w[l])
+		}
+		n++
+	})
+	for l := range out {
+		h := m.head.Label[l]
+		z := float64(sums[l])*float64(h.Scale)*Weight(n) + float64(h.Bias)
+		out[l] = 1 / (1 + math.Exp(-(float64(h.A)*z + float64(h.B))))
+	}
+	return out
+}
+
+// Weight is what each of n features counts: a long segment is not more certain for its length alone.
+func Weight(n int) float64 { return 1 / math.Sqrt(float64(max(n, 1))) }
