@@ -15,7 +15,7 @@ type ContentsRequest struct {
 
 // DetectorParams is what a caller can say about detection.
 type DetectorParams struct {
-	Threshold float64 `json:"threshold,omitempty"` // score below which nothing is said, 0 to 1
+	Threshold float64 `json:"threshold,omitempty"` // score below which nothing is said, 0 to 1; absent or 0 is 0.5
 }
 
 // Detection is one thing found in one text. Start and End count code points; End is behind the last.

@@ -3,6 +3,7 @@
 package orchestration
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -19,6 +20,9 @@ import (
 
 // Timeout is what one request may take.
 const Timeout = 2 * time.Second
+
+// defaultThreshold is the score below which nothing is said where the caller does not say another.
+const defaultThreshold = 0.5
 
 // atOnce bounds the texts of a request that are looked at together.
 const atOnce = 4
@@ -62,11 +66,11 @@ func (s *Service) Chosen(names string) ([]detect.Detector, error) {
 
 // Detect returns what detectors find in each of the texts, in their order: all of it, or an error.
 func (s *Service) Detect(ctx context.Context, detectors []detect.Detector, req api.ContentsRequest) ([][]api.Detection, error) {
-	found := make([][]api.Detection, len(req.Contents))
+	found, threshold := make([][]api.Detection, len(req.Contents)), cmp.Or(req.Params.Threshold, defaultThreshold)
 	group := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError().WithMaxGoroutines(atOnce)
 	for i, content := range req.Contents {
 		group.Go(func(ctx context.Context) (err error) {
-			found[i], err = s.detect(ctx, detectors, content, req.Params.Threshold)
+			found[i], err = s.detect(ctx, detectors, content, threshold)
 			return err
 		})
 	}

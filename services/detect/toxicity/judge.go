@@ -20,10 +20,9 @@ const (
 	raiseOdd       = 0.3  // somebody disguised the word
 	lowerMention   = 0.5  // the word is spoken about
 	lowerQuoted    = 0.8
-	ownFault       = 0.3 // an insult of oneself
-	certain        = 0.9 // what the model needs to be heard alone
-	mostAlone      = 0.45
-	reach          = 4 // words between "you" and what is said of them
+	ownFault       = 0.3  // an insult of oneself
+	mostAlone      = 0.45 // of the model without a word of the lexicon: a few letters are not enough to accuse
+	reach          = 4    // words between "you" and what is said of them
 	severeTogether = 0.75
 	mostNamed      = 0.25 // of a segment that only names a group
 )
@@ -43,10 +42,7 @@ func (d *Detector) judge(text *fold.Text, s segment) [6]verdict {
 	if d.model != nil {
 		most := d.most(s)
 		for l, p := range d.model.scores(s, d.kinds.group) {
-			if p < certain || most == mostNamed {
-				p = min(p, most)
-			}
-			out[l] = verdict{p, 0, len(s.words) - 1, "model"}
+			out[l] = verdict{min(p, most), 0, len(s.words) - 1, "model"}
 		}
 	}
 	mention, quoted := false, strings.ContainsAny(around(text.S, s), "\"`")
@@ -70,7 +66,7 @@ func (d *Detector) judge(text *fold.Text, s segment) [6]verdict {
 	return out
 }
 
-// most is what the model may say of a segment at most, unless it is certain, if no word of the lexicon is against
+// most is what the model may say of a segment at most if no word of the lexicon is against
 // somebody. One that names a group of people needs such a word: being named must never be enough.
 func (d *Detector) most(s segment) float64 {
 	named := false
