@@ -1,0 +1,98 @@
+// Package code finds code in text, and pieces that are dangerous where text becomes code: shapes of SQL injection,
+// chains of shell commands, script in pages, and evaluation of input. It does not parse: it knows shapes.
+package code
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/llama-mapper/llama-mapper/services/detect"
+	"github.com/llama-mapper/llama-mapper/services/detect/spans"
+)
+
+// What it can say.
+const (
+	isCode    = "CODE"
+	injection = "CODE_INJECTION"
+	command   = "COMMAND_INJECTION"
+	sql       = "SQL_INJECTION"
+	xss       = "XSS"
+)
+
+// Detector finds code. Make one with New.
+type Detector struct {
+	byFirst [256][]rule // by the first byte of the key
+}
+
+var _ detect.Detector = (*Detector)(nil)
+
+// New makes a detector. It is meant to be made once.
+func New() *Detector {
+	d := &Detector{}
+	for _, r := range rules() {
+		for key := range strings.SplitSeq(r.keys, "¦") {
+			r.key = key
+			d.byFirst[key[0]] = append(d.byFirst[key[0]], r)
+		}
+	}
+	return d
+}
+
+// Name is the detector's name.
+func (d *Detector) Name() string { return "code" }
+
+// Version is that of the rules.
+func (d *Detector) Version() string { return "2026.11.1" }
+
+// Labels are all that it can say.
+func (d *Detector) Labels() []string { return []string{isCode, injection, command, sql, xss} }
+
+// window is how far a pattern sees from its key.
+const window = 320
+
+// Detect finds code in content, and dangerous pieces. The latter may be inside of the former; both are hits then.
+func (d *Detector) Detect(ctx context.Context, content string) ([]detect.Hit, error) {
+	lower := lowered(content)
+	var hits []detect.Hit
+	for i := 0; i < len(lower); i++ {
+		if i%65536 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		for k := range d.byFirst[lower[i]] {
+			r := &d.byFirst[lower[i]][k]
+			if !strings.HasPrefix(lower[i:], r.key) || r.word && i > 0 && wordByte(lower[i-1]) {
+				continue
+			}
+			m := r.pattern.FindStringIndex(lower[i:min(len(lower), i+window)])
+			if m == nil || m[1] == 0 || r.context != nil && !r.context(lower, i) {
+				continue
+			}
+			end := i + m[1]
+			for end < len(content) && content[end]&0xc0 == 0x80 { // never inside a character
+				end++
+			}
+			hits = append(hits, detect.Hit{Label: r.label, Score: r.score, Start: i, End: end, Rule: r.name})
+			break
+		}
+	}
+	hits = append(blocks(content), spans.Resolve(hits)...)
+	slices.SortStableFunc(hits, func(a, b detect.Hit) int { return a.Start - b.Start })
+	detect.Runes(content, hits)
+	return hits, ctx.Err()
+}
+
+// lowered is content with ASCII in small letters: as long as it was.
+func lowered(content string) string {
+	b := []byte(content)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c | 0x20
+		}
+	}
+	return string(b)
+}
+
+func wordByte(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_'
+}
