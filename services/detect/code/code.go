@@ -23,6 +23,7 @@ const (
 // Detector finds code. Make one with New.
 type Detector struct {
 	byFirst [256][]rule // by the first byte of the key
+	rules   int
 }
 
 var _ detect.Detector = (*Detector)(nil)
@@ -32,7 +33,8 @@ func New() *Detector {
 	d := &Detector{}
 	for _, r := range rules() {
 		for key := range strings.SplitSeq(r.keys, "¦") {
-			r.key = key
+			r.key, r.number = key, d.rules
+			d.rules++
 			d.byFirst[key[0]] = append(d.byFirst[key[0]], r)
 		}
 	}
@@ -55,6 +57,7 @@ const window = 320
 func (d *Detector) Detect(ctx context.Context, content string) ([]detect.Hit, error) {
 	lower := lowered(content)
 	var hits []detect.Hit
+	tries, most := make([]int, d.rules), 1000+len(lower)/64
 	for i := 0; i < len(lower); i++ {
 		if i%65536 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -62,6 +65,15 @@ func (d *Detector) Detect(ctx context.Context, content string) ([]detect.Hit, er
 		for k := range d.byFirst[lower[i]] {
 			r := &d.byFirst[lower[i]][k]
 			if !strings.HasPrefix(lower[i:], r.key) || r.word && i > 0 && wordByte(lower[i-1]) {
+				continue
+			}
+			if next := i + len(r.key); next < len(lower) && lower[next] == lower[next-1] && !wordByte(lower[next]) && len(r.key) > 1 && lower[next] == r.key[0] {
+				continue // the last of a run will do
+			}
+			if tries[r.number]++; tries[r.number] >= most {
+				if tries[r.number] == most {
+					hits = append(hits, detect.Hit{Label: r.label, Score: 0.5, Start: i, End: i + len(r.key), Rule: r.name + ": signs of it in such number that the rest was not looked at"})
+				}
 				continue
 			}
 			m := r.pattern.FindStringIndex(lower[i:min(len(lower), i+window)])

@@ -15,6 +15,7 @@ type rule struct {
 	word    bool                           // the key begins a word
 	context func(lower string, i int) bool // what must hold around the key; nil if nothing
 	key     string
+	number  int
 }
 
 func rules() []rule {

@@ -60,6 +60,10 @@ func (Detector) Detect(ctx context.Context, content string) ([]detect.Hit, error
 		if scheme == "" {
 			continue
 		}
+		if skip := hopeless(content, scheme, i); skip > 0 {
+			i += skip - 1
+			continue
+		}
 		end := endOf(content, start, i)
 		if h, ok := judge(content, scheme, start, end); ok {
 			hits = append(hits, h)
@@ -95,6 +99,46 @@ func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
 // part says whether a byte can be in the name of a host.
 func part(c byte) bool { return letter(c) || c >= '0' && c <= '9' || c == '-' || c == '_' || c >= 0x80 }
+
+// hopeless says how much can be skipped at i because no address can be there: an answer found in a few hundred bytes,
+// where the whole of one may be thousands. 0 is that there may be one.
+func hopeless(content, scheme string, i int) int {
+	head := content[i:min(len(content), i+maxHead)]
+	switch scheme {
+	case "data":
+		if k := strings.IndexAny(head[:min(len(head), 80)], ", \n"); k < 0 || head[k] != ',' || strings.HasPrefix(head, ":,") {
+			return 1
+		}
+	case "javascript", "vbscript":
+		if k := strings.IndexAny(head, "(=` \n"); k < 0 || head[k] == ' ' || head[k] == '\n' {
+			return 1
+		}
+	default:
+		if k := strings.IndexAny(head, "/?# \n\"<>"); scheme == "www" && (k < 0 || k > 300) && len(head) == maxHead {
+			return len(head) - 4 // no host is so long
+		}
+		head = strings.TrimPrefix(head, "://")
+		k := strings.IndexAny(head, "/?# \n\"<>")
+		if k < 0 {
+			k = len(head)
+		}
+		if !parse(strings.TrimRight(head[:k], ".,;:!?)'*]}")+map[bool]string{true: "]"}[strings.HasPrefix(head, "[")]).valid() && ascii(head[:k]) {
+			return 1
+		}
+	}
+	return 0
+}
+
+const maxHead = 400
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
 
 // endOf is where an address ends: at a blank or at what quotes it, without the punctuation of the sentence.
 func endOf(content string, start, from int) int {
