@@ -52,8 +52,8 @@ test: tools ## all tests: pure Go, then with llama.cpp and the shipped checkpoin
 	@$(MAKE) --no-print-directory train-smoke
 
 .PHONY: drill
-drill: tools ## kill -9 of the mapper, of PostgreSQL and of Redis under load, 50,000 requests each: nothing acknowledged is lost
-	@$(GO) test -count 1 -tags llama,drill -v -run TestDrill ./cmd/mapper | grep -v '"level"'
+drill: tools ## kill -9 of the mapper, of PostgreSQL and of Redis under load, 50,000 requests each, and of a replica in a job of a million lines: nothing is lost
+	@$(GO) test -count 1 -timeout 1h -tags llama,drill -v -run TestDrill ./cmd/mapper | grep -v '"level"'
 
 .PHONY: test-gpu
 test-gpu: tools ## a GPU backend as a plug-in, on a software device (fetches it; not part of test)

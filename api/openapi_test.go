@@ -16,7 +16,7 @@ func TestOpenAPI(t *testing.T) {
 	compare(t, "openapi.yaml",
 		MapRequest{}, MapBatchRequest{}, MapBatchResponse{}, BatchResult{}, Mapping{}, Candidate{}, Provenance{}, Finding{}, Span{}, VersionInfo{}, TaxonomyResponse{}, Label{}, Error{},
 		EventsResponse{}, Event{}, EventFinding{}, Key{}, KeysResponse{}, NewKeyRequest{}, RotateKeyRequest{}, NewKeyResponse{},
-		Proposal{}, ProposalsResponse{}, DecideRequest{}, DecideResponse{}, Override{}, OverridesResponse{}, OverrideRequest{}, OverrideResponse{}, Decision{}, DecisionsResponse{},
+		Proposal{}, ProposalsResponse{}, DecideRequest{}, DecideResponse{}, Override{}, OverridesResponse{}, OverrideRequest{}, OverrideResponse{}, Decision{}, DecisionsResponse{}, Job{}, JobsResponse{}, JobLine{},
 	)
 }
 

@@ -87,7 +87,7 @@ func sendCanaries(t *testing.T, s served, k, canary string) {
 		`{"detector":"x","output":"toxic","tenant_id":"` + canary + `"}`, `{"detector":"x","output":"` + strings.Repeat(canary, 5000) + `"}`,
 	}
 	answered := 0
-	for _, path := range []string{"/api/v1/map", "/api/v1/map/batch", "/api/v1/map?source=model", "/api/v1/map?source=" + canary, "/api/v1/" + canary, "/api/v1/events?after=" + canary, "/api/v1/api-keys/" + canary} {
+	for _, path := range []string{"/api/v1/map", "/api/v1/map/batch", "/api/v1/map?source=model", "/api/v1/map?source=" + canary, "/api/v1/jobs", "/api/v1/jobs/" + canary + "/result", "/api/v1/" + canary, "/api/v1/events?after=" + canary, "/api/v1/api-keys/" + canary} {
 		for i, body := range said {
 			var e api.Error
 			status := s.do(t, "POST", path, k, body, &e, "X-Request-ID", fmt.Sprint("canary ", canary, i), "Idempotency-Key", fmt.Sprint(canary, i, path), "User-Agent", canary, "Cookie", canary)

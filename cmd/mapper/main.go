@@ -19,6 +19,7 @@ import (
 	"github.com/llama-mapper/llama-mapper/engine"
 	"github.com/llama-mapper/llama-mapper/llama"
 	"github.com/llama-mapper/llama-mapper/services/audit"
+	"github.com/llama-mapper/llama-mapper/services/bulk"
 	"github.com/llama-mapper/llama-mapper/services/checkpoint"
 	"github.com/llama-mapper/llama-mapper/services/control"
 	"github.com/llama-mapper/llama-mapper/services/idempotency"
@@ -57,7 +58,25 @@ func buildMapper(p *process.Process) (*mapper.Service, error) {
 	review.NewStore(pool, service.Knows, service.TableOf).Register(p.Router)
 	timeout := process.MS(p.Config.Mapping.TimeoutMS)
 	service.Register(p.Router, log, idempotency.New(p.Redis, 2*timeout, p.Metrics).Wrap)
-	return service, nil
+	return service, buildJobs(p, service)
+}
+
+// buildJobs adds mapping in bulk, on connections of its own: no request waits for one of them.
+func buildJobs(p *process.Process, service *mapper.Service) error {
+	d := p.Config.DatabaseOf("mapper")
+	d.Connections = max(bulk.Connections, d.Connections)
+	pool, err := postgres.Open(d, "mapper jobs", p.Metrics)
+	if err != nil {
+		return err
+	}
+	p.OnEnd(func(context.Context) error { pool.Close(); return nil })
+	jobs, err := bulk.New(pool, service, p.Keys, p.Log, p.Metrics)
+	if err != nil {
+		return err
+	}
+	jobs.Register(p.Router)
+	p.Go(jobs.Run)
+	return nil
 }
 
 // buildService loads the model and what stands beside it.

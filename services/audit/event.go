@@ -52,20 +52,17 @@ type record struct {
 }
 
 // newRecord seals an event.
-func newRecord(t *access.Tenant, e *api.Event) ([]byte, error) {
+func newRecord(t *access.Tenant, e *api.Event) (r record, err error) {
 	e.Time = e.Time.UTC().Truncate(time.Microsecond)
 	event, err := json.Marshal(e)
 	if err != nil {
-		return nil, fmt.Errorf("event: %w", err)
+		return r, fmt.Errorf("event: %w", err)
 	}
 	salted := make([]byte, saltSize, saltSize+len(event))
 	rand.Read(salted) //nolint:errcheck // it never fails
 	salted = append(salted, event...)
 	sealed, err := t.Vault.Seal(salted)
-	if err != nil {
-		return nil, err
-	}
-	return record{t.ID, e.Time, leafOf(salted), sealed}.encode(), nil
+	return record{t.ID, e.Time, leafOf(salted), sealed}, err
 }
 
 // encode makes the journal's form: the tenant behind its length in a byte, microseconds, leaf, sealed.

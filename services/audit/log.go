@@ -24,10 +24,11 @@ func NewLog(j *journal.Journal) *Log { return &Log{j, make(chan struct{}, 1)} }
 func (l *Log) Record(ctx context.Context, t *access.Tenant, events []api.Event) error {
 	records := make([][]byte, len(events))
 	for i := range events {
-		var err error
-		if records[i], err = newRecord(t, &events[i]); err != nil {
+		r, err := newRecord(t, &events[i])
+		if err != nil {
 			return err
 		}
+		records[i] = r.encode()
 	}
 	err := l.journal.Append(ctx, records...)
 	switch {

@@ -190,20 +190,7 @@ func (w *Writer) commit(ctx context.Context, records []record, from, to uint64) 
 		if err != nil {
 			return err
 		}
-		heads, err := lockChains(ctx, tx, tenantsOf(records))
-		if err != nil {
-			return err
-		}
-		rows := make([][]any, len(records))
-		for i, r := range records {
-			head := heads[r.Tenant].next(r.At, r.Leaf)
-			heads[r.Tenant] = head
-			rows[i] = []any{r.Tenant, head.Seq, r.At, r.Leaf, head.Hash, r.Sealed}
-		}
-		if err := insertEvents(ctx, tx, rows); err != nil {
-			return err
-		}
-		return moveChains(ctx, tx, heads)
+		return lengthen(ctx, tx, records)
 	})
 }
 

@@ -82,13 +82,14 @@ func (r *Router) Serve(ctx context.Context, ln net.Listener, o Options) error {
 		ln = tls.NewListener(ln, cert.config())
 	}
 	s := &fasthttp.Server{
-		Handler: r.ServeHTTP, ErrorHandler: r.malformed,
+		Handler: r.ServeHTTP, ErrorHandler: r.malformed, HeaderReceived: r.announced,
 		ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout, IdleTimeout: o.IdleTimeout,
-		Concurrency: o.Connections, MaxRequestBodySize: api.MaxBody, ReadBufferSize: maxHeader,
+		Concurrency: o.Connections, MaxRequestBodySize: api.MaxBody, StreamRequestBody: true, ReadBufferSize: maxHeader,
 		DisablePreParseMultipartForm: true, // nobody takes forms; parsing one costs more memory than its bytes
 		NoDefaultServerHeader:        true, NoDefaultContentType: true, CloseOnShutdown: true,
 		Logger: quiet{},
 	}
+	r.patience = o.ReadTimeout
 	failed := make(chan error, 1)
 	go func() { failed <- s.Serve(ln) }()
 	select {
@@ -111,20 +112,25 @@ func (r *Router) Serve(ctx context.Context, ln net.Listener, o Options) error {
 
 // malformed answers what is not a request at all.
 func (r *Router) malformed(rc *fasthttp.RequestCtx, err error) {
-	e := api.Errorf(api.InvalidRequest, "this is not a complete HTTP/1.1 request with headers under 8 KB")
-	var network net.Error
-	switch {
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		e = api.Errorf(api.PayloadTooLarge, "the body is larger than %d bytes", api.MaxBody)
-	case errors.As(err, &network) && network.Timeout():
-		e = api.Errorf(api.RequestTimeout, "the request did not arrive in time")
-	}
+	e := incomplete(err)
 	e.RequestID = newID()
 	rc.Response.Header.Set("X-Request-ID", e.RequestID)
 	writeJSON(rc, e.Code.Status(), *e)
 	r.lost.count(e.Code.Status())
 	r.log.Debug("not a request", "request_id", e.RequestID, "status", e.Code.Status())
 	rc.SetConnectionClose()
+}
+
+// incomplete is what a client is told whose request could not be read to its end.
+func incomplete(err error) *api.Error {
+	var network net.Error
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		return api.Errorf(api.PayloadTooLarge, "the body is larger than %d bytes", api.MaxBody)
+	case errors.As(err, &network) && network.Timeout():
+		return api.Errorf(api.RequestTimeout, "the request did not arrive in time")
+	}
+	return api.Errorf(api.InvalidRequest, "this is not a complete HTTP/1.1 request with headers under 8 KB")
 }
 
 // quiet drops fasthttp's own log: its lines quote what clients send.

@@ -44,7 +44,8 @@ type Router struct {
 	lost     *route // whatever matches nothing
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
-	draining atomic.Bool // set once Serve was told to stop
+	draining atomic.Bool   // set once Serve was told to stop
+	patience time.Duration // for pace bytes of a stream; Serve sets it
 }
 
 // Route is a method, a path, and the scope that a key needs for it.
@@ -54,6 +55,7 @@ type Route struct{ Method, Path, Scope string }
 type route struct {
 	method, path string // as they were registered
 	handle       Handler
+	stream       bool // whether the handler reads the body itself
 	count        func(status int)
 	seconds      prometheus.Observer
 	span         trace.Route
@@ -194,6 +196,11 @@ func (r *Router) ServeHTTP(rc *fasthttp.RequestCtx) {
 	rc.Response.Header.Set("X-Request-ID", id)
 	found, err := r.find(rc)
 	span := r.begin(rc, found)
+	if !found.stream {
+		if unread := receive(rc); unread != nil {
+			err = unread
+		}
+	}
 	if err == nil {
 		err = r.guard(found.handle, rc)
 	}

@@ -1,0 +1,116 @@
+package bulk
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/riverqueue/river"
+
+	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/services/access"
+)
+
+// Bounds of the work.
+const (
+	chunkLines = 500
+	chunkBytes = 1 << 20 // of its lines; more than one line may have
+
+	workers     = 2  // chunks at once in a process: enough to keep the model busy, and requests come between
+	askedAtOnce = 8  // pairs of a chunk; less than the model's queue takes
+	tenantShare = 4  // chunks of one tenant in the queue at once, all replicas together
+	uploads     = 8  // at once in a process
+	openJobs    = 10 // of a tenant that have not ended
+	listed      = 100
+
+	chunkTimeout = 2 * time.Minute
+	chunkTime    = time.Minute // after it a chunk that was starved goes back to the queue
+	attempts     = 10
+
+	retention = 7 * 24 * time.Hour
+	abandoned = 10 * time.Minute // without a chunk, an upload is dead
+)
+
+// Connections is how many the pool of a Service must have: two for each chunk, one to listen, and some for requests.
+const Connections = 8
+
+// Mapper answers lines. *mapper.Service is one.
+type Mapper interface {
+	Map(ctx context.Context, t *access.Tenant, req api.MapRequest, modelOnly bool) (*api.Mapping, error)
+	// Event is what is kept of a mapping; the request id and the item are left open.
+	Event(c access.Caller, m *api.Mapping, begin time.Time) api.Event
+}
+
+// Tenants knows all tenants, deleted ones too. *access.Directory is one.
+type Tenants interface {
+	Tenant(id string) (*access.Tenant, error)
+	Tenants() []*access.Tenant
+}
+
+// Service takes, works on and answers jobs.
+type Service struct {
+	pool     *pgxpool.Pool // of the schema mapper, and of nobody else: a chunk keeps a connection
+	river    *river.Client[pgx.Tx]
+	mapper   Mapper
+	tenants  Tenants
+	log      *slog.Logger
+	pack     *packer
+	lines    *prometheus.CounterVec
+	uploads  chan struct{} // one for each that runs
+	patience time.Duration // between two looks at what is left behind
+}
+
+// New makes a service on a pool of its own, which has Connections or more; metrics go to reg.
+func New(pool *pgxpool.Pool, m Mapper, t Tenants, log *slog.Logger, reg prometheus.Registerer) (*Service, error) {
+	pack, err := newPacker()
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{
+		pool: pool, mapper: m, tenants: t, log: log, pack: pack, uploads: make(chan struct{}, uploads), patience: 2 * time.Second,
+		lines: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
+			Name: "job_lines_total", Help: "Lines of jobs that were worked on, by what became of them.",
+		}, []string{"result"}),
+	}
+	s.river, err = newRiver(s)
+	return s, err
+}
+
+// Run works on jobs until ctx ends. Chunks that are not done then go back to the queue.
+func (s *Service) Run(ctx context.Context) {
+	for failing := false; ; {
+		err := s.river.Start(context.WithoutCancel(ctx))
+		if err == nil {
+			break
+		}
+		if !failing {
+			s.log.Warn("jobs wait until Postgres answers", "cause", err.Error())
+		}
+		failing = true
+		if !pause(ctx, s.patience) {
+			return
+		}
+	}
+	s.tidy(ctx)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := s.river.StopAndCancel(end); err != nil {
+		s.log.Warn("jobs did not stop in time; another replica takes them up", "cause", err.Error())
+	}
+}
+
+// pause waits, and says whether ctx goes on.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

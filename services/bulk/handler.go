@@ -1,0 +1,169 @@
+package bulk
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/postgres"
+	"github.com/llama-mapper/llama-mapper/services/web"
+)
+
+// Register adds the routes of jobs.
+func (s *Service) Register(r *web.Router) {
+	r.HandleStream(fasthttp.MethodPost, "/api/v1/jobs", access.Map, s.handleCreate)
+	r.Handle(fasthttp.MethodGet, "/api/v1/jobs", access.Map, s.handleList)
+	r.Handle(fasthttp.MethodGet, "/api/v1/jobs/{id}", access.Map, s.handleGet)
+	r.Handle(fasthttp.MethodGet, "/api/v1/jobs/{id}/result", access.Map, s.handleResult)
+	r.Handle(fasthttp.MethodDelete, "/api/v1/jobs/{id}", access.Map, s.handleCancel)
+}
+
+func (s *Service) handleCreate(rc *fasthttp.RequestCtx) error {
+	modelOnly, err := flag(rc, "source", "model")
+	if err != nil {
+		return err
+	}
+	select {
+	case s.uploads <- struct{}{}:
+		defer func() { <-s.uploads }()
+	default:
+		e := api.Errorf(api.Overloaded, "%d uploads run already; retry after the time in Retry-After", uploads)
+		e.RetryAfter = 5 * time.Second
+		return e
+	}
+	body, err := decoded(rc)
+	if err != nil {
+		return err
+	}
+	caller := access.CallerOf(rc)
+	ctx := web.Context(rc)
+	id, err := s.receive(ctx, caller, body, modelOnly)
+	if err != nil {
+		return postgres.Away(err)
+	}
+	j, err := s.job(ctx, caller.Tenant.ID, id)
+	if err != nil {
+		return postgres.Away(err)
+	}
+	return web.JSON(rc, fasthttp.StatusAccepted, j)
+}
+
+// receive makes a job of a body; of a body that does not come to its end nothing stays.
+func (s *Service) receive(ctx context.Context, caller access.Caller, body io.Reader, modelOnly bool) (id string, err error) {
+	step := func(do func(context.Context) error) error {
+		ctx, cancel := context.WithTimeout(ctx, postgres.Deadline)
+		defer cancel()
+		return do(ctx)
+	}
+	tenant := caller.Tenant
+	if err = step(func(ctx context.Context) error { id, err = s.create(ctx, caller, modelOnly); return err }); err != nil {
+		return "", err
+	}
+	_, err = cut(body, func(c chunk) error { return step(func(ctx context.Context) error { return s.add(ctx, tenant, id, c) }) })
+	if err == nil {
+		err = step(func(ctx context.Context) error { return s.start(ctx, tenant.ID, id) })
+	}
+	if err != nil {
+		if left := step(func(ctx context.Context) error { return s.drop(ctx, tenant.ID, id) }); left != nil {
+			s.log.Debug("an upload that failed is removed later", "cause", left.Error())
+		}
+	}
+	return id, err
+}
+
+// decoded is the body without its compression.
+func decoded(rc *fasthttp.RequestCtx) (io.Reader, error) {
+	body := web.Body(rc)
+	switch string(rc.Request.Header.ContentEncoding()) {
+	case "", "identity":
+		return body, nil
+	case "gzip":
+		return &unzipped{from: bufio.NewReaderSize(body, 32<<10)}, nil
+	}
+	return nil, api.Errorf(api.InvalidRequest, "Content-Encoding may be gzip or nothing")
+}
+
+// unzipped reads gzip, and says of what is none that it is none. How much may come out of it is for its reader to bound.
+type unzipped struct {
+	from io.Reader
+	in   *gzip.Reader
+}
+
+func (u *unzipped) Read(p []byte) (n int, err error) {
+	if u.in == nil {
+		u.in, err = gzip.NewReader(u.from)
+	}
+	if err == nil {
+		n, err = u.in.Read(p)
+	}
+	var ours *api.Error
+	if err != nil && !errors.As(err, &ours) && (err != io.EOF || u.in == nil) { //nolint:errorlint // a reader's EOF is never wrapped
+		err = api.Errorf(api.InvalidRequest, "the body is not gzip, or not all of it")
+	}
+	return n, err
+}
+
+func (s *Service) handleList(rc *fasthttp.RequestCtx) error {
+	ctx, cancel := context.WithTimeout(web.Context(rc), postgres.Deadline)
+	defer cancel()
+	jobs, err := s.jobs(ctx, access.CallerOf(rc).Tenant.ID)
+	if err != nil {
+		return postgres.Away(err)
+	}
+	return web.JSON(rc, fasthttp.StatusOK, api.JobsResponse{Jobs: jobs})
+}
+
+func (s *Service) handleGet(rc *fasthttp.RequestCtx) error {
+	ctx, cancel := context.WithTimeout(web.Context(rc), postgres.Deadline)
+	defer cancel()
+	j, err := s.job(ctx, access.CallerOf(rc).Tenant.ID, web.Param(rc, "id"))
+	if err != nil {
+		return postgres.Away(err)
+	}
+	return web.JSON(rc, fasthttp.StatusOK, j)
+}
+
+func (s *Service) handleResult(rc *fasthttp.RequestCtx) error {
+	partial, err := flag(rc, "partial", "1")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(web.Context(rc), postgres.Deadline)
+	defer cancel()
+	caller := access.CallerOf(rc)
+	j, err := s.job(ctx, caller.Tenant.ID, web.Param(rc, "id"))
+	if err != nil {
+		return postgres.Away(err)
+	}
+	if j.State != api.JobDone && !partial {
+		return api.Errorf(api.Conflict, "the job is %s; partial=1 has the lines that are done", j.State)
+	}
+	return web.Stream(rc, "application/x-ndjson", &result{Service: s, ctx: web.Context(rc), tenant: caller.Tenant, job: j})
+}
+
+func (s *Service) handleCancel(rc *fasthttp.RequestCtx) error {
+	ctx, cancel := context.WithTimeout(web.Context(rc), postgres.Deadline)
+	defer cancel()
+	if err := s.cancel(ctx, access.CallerOf(rc).Tenant.ID, web.Param(rc, "id")); err != nil {
+		return postgres.Away(err)
+	}
+	rc.SetStatusCode(fasthttp.StatusNoContent)
+	return nil
+}
+
+// flag reads the only thing that a query may be.
+func flag(rc *fasthttp.RequestCtx, name, value string) (bool, error) {
+	q := rc.QueryArgs()
+	on := string(q.Peek(name)) == value
+	if q.Len() == 0 || q.Len() == 1 && on {
+		return on, nil
+	}
+	return false, api.Errorf(api.InvalidRequest, "the query may be %s=%s or nothing", name, value)
+}

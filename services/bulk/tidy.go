@@ -1,0 +1,50 @@
+package bulk
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/postgres"
+)
+
+// tidy looks after what others have left behind, until ctx ends. Every replica does; what another has done already is
+// left alone.
+func (s *Service) tidy(ctx context.Context) {
+	failing := false
+	for pause(ctx, s.patience) {
+		err := s.once(ctx)
+		if err != nil && ctx.Err() == nil && !failing {
+			s.log.Warn("jobs of replicas that have died, and jobs that have expired, wait", "cause", err.Error())
+		}
+		failing = err != nil
+	}
+}
+
+// once does what is due.
+func (s *Service) once(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	return errors.Join(s.takeOver(ctx), s.requeue(ctx), s.remove(ctx))
+}
+
+// remove deletes jobs that have expired, uploads that have died, and all that deleted tenants had.
+func (s *Service) remove(ctx context.Context) error {
+	var gone []string
+	for _, t := range s.tenants.Tenants() {
+		if _, err := t.Vault.Seal(nil); errors.Is(err, access.ErrShredded) {
+			gone = append(gone, t.ID)
+		}
+	}
+	return postgres.InTenant(ctx, s.pool, postgres.Everyone, func(tx pgx.Tx) error {
+		if err := postgres.Patient(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `DELETE FROM mapper.jobs WHERE created_at < now() - $1::interval
+			OR state = 'receiving' AND touched_at < now() - $2::interval OR tenant = ANY ($3)`, retention, abandoned, gone)
+		return err
+	})
+}
