@@ -67,7 +67,7 @@ func uploadPairs(t *testing.T, base, key string, all []string, which []int) (j a
 		z.Close()
 		out.Close()
 	}()
-	req, err := http.NewRequest("POST", base+"/api/v1/jobs", in)
+	req, err := http.NewRequest(http.MethodPost, base+"/api/v1/jobs", in)
 	if err != nil {
 		t.Fatal(err)
 	}

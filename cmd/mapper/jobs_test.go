@@ -42,7 +42,7 @@ type tally struct{ mappings, errors, events int }
 // a mapping.
 func check(t *testing.T, s served, key, id string, lines int, of func(int) int, distinct int) tally {
 	t.Helper()
-	req, err := http.NewRequest("GET", s.base+"/api/v1/jobs/"+id+"/result", nil)
+	req, err := http.NewRequest(http.MethodGet, s.base+"/api/v1/jobs/"+id+"/result", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func same(t *testing.T, s served, k string, some []string, id string, of func(in
 		}
 		want = append(want, fmt.Sprintf("%d %s", status, raw))
 	}
-	req, _ := http.NewRequest("GET", s.base+"/api/v1/jobs/"+id+"/result", nil)
+	req, _ := http.NewRequest(http.MethodGet, s.base+"/api/v1/jobs/"+id+"/result", nil)
 	req.Header.Set("X-API-Key", k)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {

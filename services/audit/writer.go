@@ -110,7 +110,7 @@ func (w *Writer) behind(position uint64) {
 // pause waits for more to do. Postgres may be on the cores of those who ask: it rests as long as it worked, unless the
 // journal fills.
 func (w *Writer) pause(ctx context.Context, n int, worked time.Duration, err error) {
-	wait, wake := gather, w.log.wake
+	wait, wake := time.Second, w.log.wake
 	switch {
 	case err != nil:
 		wait, wake = retry, nil
@@ -120,8 +120,6 @@ func (w *Writer) pause(ctx context.Context, n int, worked time.Duration, err err
 		wait, wake = worked, nil
 	case n > 0:
 		wait, wake = max(gather, worked), nil
-	default:
-		wait = time.Second
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

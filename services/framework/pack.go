@@ -66,7 +66,7 @@ func Parse(dir fs.FS, labels []string) (*Set, error) {
 		if err != nil {
 			return nil, fmt.Errorf("frameworks: %w", err)
 		}
-		fmt.Fprintf(sum, "%s %d\n", name, len(raw))
+		sum.Write(fmt.Appendf(nil, "%s %d\n", name, len(raw)))
 		sum.Write(raw)
 		var p pack
 		if err := strict(raw, &p); err != nil {

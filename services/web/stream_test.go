@@ -72,7 +72,7 @@ func TestUpload(t *testing.T) {
 			}
 			out.Close()
 		}()
-		req, err := http.NewRequest("POST", url(t, s, "/up"), in)
+		req, err := http.NewRequest(http.MethodPost, url(t, s, "/up"), in)
 		if err != nil {
 			t.Fatal(err)
 		}

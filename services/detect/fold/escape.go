@@ -44,7 +44,7 @@ func Unescape(content string) (string, Map, bool) {
 func unescape(s string) (r rune, size int) {
 	switch s[0] {
 	case '%':
-		return digits(s, 1, 2, 16)
+		return digits(s, 1, 2)
 	case '\\':
 		return backslash(s)
 	case '&':
@@ -53,11 +53,11 @@ func unescape(s string) (r rune, size int) {
 	return 0, 0
 }
 
-func digits(s string, skip, count, base int) (rune, int) {
+func digits(s string, skip, count int) (rune, int) {
 	if len(s) < skip+count {
 		return 0, 0
 	}
-	n, err := strconv.ParseUint(s[skip:skip+count], base, 32)
+	n, err := strconv.ParseUint(s[skip:skip+count], 16, 32)
 	if err != nil {
 		return 0, 0
 	}
@@ -72,11 +72,11 @@ func backslash(s string) (rune, int) {
 	case 'n', 'r', 't':
 		return map[byte]rune{'n': '\n', 'r': '\r', 't': '\t'}[s[1]], 2
 	case 'x':
-		return digits(s, 2, 2, 16)
+		return digits(s, 2, 2)
 	case 'u':
 		if len(s) > 2 && s[2] == '{' {
 			if end := strings.IndexByte(s, '}'); end > 3 && end < 10 {
-				r, size := digits(s, 3, end-3, 16)
+				r, size := digits(s, 3, end-3)
 				if size > 0 {
 					return r, size + 1
 				}
@@ -90,9 +90,9 @@ func backslash(s string) (rune, int) {
 
 // surrogates reads \ud83d\ude00 as one, as JSON has it.
 func surrogates(s string) (rune, int) {
-	r, size := digits(s, 2, 4, 16)
+	r, size := digits(s, 2, 4)
 	if size > 0 && r >= 0xd800 && r < 0xdc00 && strings.HasPrefix(s[size:], `\u`) {
-		if low, more := digits(s[size:], 2, 4, 16); more > 0 && low >= 0xdc00 && low < 0xe000 {
+		if low, more := digits(s[size:], 2, 4); more > 0 && low >= 0xdc00 && low < 0xe000 {
 			return 0x10000 + (r-0xd800)<<10 + low - 0xdc00, size + more
 		}
 	}

@@ -116,7 +116,7 @@ func (g *grammar) add(word string, c concept) error {
 	key := [minStem]byte([]byte(text))
 	for i, s := range g.stems[key] {
 		if s.text == text {
-			g.stems[key][i].concepts = append(s.concepts, c)
+			g.stems[key][i].concepts = append(g.stems[key][i].concepts, c)
 			return nil
 		}
 	}

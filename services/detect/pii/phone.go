@@ -46,7 +46,7 @@ func (s *scan) phone(i int) {
 			}
 			continue
 		}
-		if s.national(i, start, e, told) {
+		if s.national(start, e, told) {
 			s.phoneEnd = e
 			return
 		}
@@ -109,7 +109,7 @@ func phoneGap(s string) bool {
 
 // national tries a number without its country: by the form of North America's, or by the plans of a few countries if
 // a word says that it is a telephone.
-func (s *scan) national(i, start, end, told int) bool {
+func (s *scan) national(start, end, told int) bool {
 	text := s.content[start:end]
 	var out [longest]byte
 	for _, f := range []struct {

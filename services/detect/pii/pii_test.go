@@ -2,6 +2,7 @@ package pii
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -43,7 +44,7 @@ func TestPlaces(t *testing.T) {
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := New().Detect(ctx, "jo@example.com"); err != context.Canceled {
+	if _, err := New().Detect(ctx, "jo@example.com"); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

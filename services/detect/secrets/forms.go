@@ -57,7 +57,7 @@ func (s *scan) block(i int) {
 	s.add(privateKey, 0.99, i, stop, "private key: armour")
 }
 
-const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= \\nr\n\r\t"
+const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= \\\n\r\t"
 
 var (
 	urlSet    = letters("A-Za-z0-9_-")

@@ -197,7 +197,7 @@ func (o *Output) add(f Finding) {
 		return
 	}
 	g := &o.Findings[i]
-	all := append(g.Spans, f.Spans[:min(len(f.Spans), maxSpans-len(g.Spans))]...)
+	all := slices.Concat(g.Spans, f.Spans[:min(len(f.Spans), maxSpans-len(g.Spans))])
 	switch {
 	case g.Clean != f.Clean && g.Clean, g.Clean == f.Clean && f.Score != nil && (g.Score == nil || *f.Score > *g.Score):
 		*g = f

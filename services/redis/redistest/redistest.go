@@ -55,12 +55,12 @@ func Start(t testing.TB) *Server {
 		})
 		if s.run() {
 			t.Cleanup(func() {
-				s.Admin.Close()
+				_ = s.Admin.Close()
 				s.Kill()
 			})
 			return s
 		}
-		s.Admin.Close()
+		_ = s.Admin.Close()
 	}
 	t.Fatal("redis-server does not start; see why with redis-server --port 0")
 	return nil
@@ -156,7 +156,7 @@ func (s *Server) Open(reg prometheus.Registerer, change ...func(*goredis.Options
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = Patience, Patience, Patience, Patience
 	}
 	c := redis.Open(s.Config, reg, append([]func(*goredis.Options){patient}, change...)...)
-	s.t.Cleanup(func() { c.Close() })
+	s.t.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
