@@ -60,7 +60,7 @@ func receive(rc *fasthttp.RequestCtx) error {
 	if stream == nil || size >= 0 && size <= prefetched {
 		return nil
 	}
-	var err error = fasthttp.ErrBodyTooLarge
+	err := fasthttp.ErrBodyTooLarge
 	var body []byte
 	if size > 0 && size <= api.MaxBody {
 		body = make([]byte, size)

@@ -2,6 +2,7 @@ package code
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -42,7 +43,7 @@ func TestPlaces(t *testing.T) {
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := New().Detect(ctx, "x"); err != context.Canceled {
+	if _, err := New().Detect(ctx, "x"); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
