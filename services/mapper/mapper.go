@@ -227,7 +227,7 @@ func (s *Service) ask(ctx context.Context, q question, f wire.Finding) (api.Find
 	if err != nil {
 		return api.Finding{}, modelError(err)
 	}
-	out := finding(f, []string{a.Label}, api.SourceModel, a.Confidence, nil)
+	out := finding(f, []string{a.Label}, api.SourceModel, a.Confidence, a.Candidates)
 	if !sure(a) {
 		out = finding(f, []string{labelUnknown}, api.SourceFallback, a.Confidence, a.Candidates)
 	}
@@ -235,13 +235,14 @@ func (s *Service) ask(ctx context.Context, q question, f wire.Finding) (api.Find
 	return out, nil
 }
 
-// propose has the model's answers for labels reviewed. What is not of the form of a label is not a vocabulary.
+// propose has the model's answers for labels reviewed, with all that it considered; an answer that is sure has no
+// candidates from then on. What is not of the form of a label is not a vocabulary.
 func (s *Service) propose(q question, findings []api.Finding) {
-	if s.opts.Reviewer == nil || q.modelOnly {
-		return
-	}
-	for _, f := range findings {
-		if (f.Source == api.SourceModel || f.Source == api.SourceFallback) && label.MatchString(f.Native) && len(strings.Fields(normalizeWords(f.Native))) <= maxWords {
+	for i, f := range findings {
+		if f.Source == api.SourceModel {
+			findings[i].Candidates = nil
+		}
+		if s.opts.Reviewer != nil && !q.modelOnly && (f.Source == api.SourceModel || f.Source == api.SourceFallback) && label.MatchString(f.Native) && len(strings.Fields(normalizeWords(f.Native))) <= maxWords {
 			s.opts.Reviewer.Propose(q.tenant, q.name, f, q.table != nil)
 		}
 	}

@@ -23,7 +23,7 @@ CREATE TABLE mapper.proposals (
 	number     bigint GENERATED ALWAYS AS IDENTITY,
 	sealed     bytea NOT NULL,
 	label      text NOT NULL,          -- the model's
-	confidence real NOT NULL,
+	confidence double precision NOT NULL,
 	candidates json NOT NULL,
 	model      text NOT NULL,
 	seen       bigint NOT NULL,
