@@ -39,7 +39,7 @@ llama-server: tools ## build llama-server, llama-bench and llama-batched-bench f
 .PHONY: build
 build: tools
 	@$(GO) build -tags llama -o bin/ ./cmd/mapper ./cmd/mapperctl
-	@CGO_ENABLED=0 go build -o bin/ ./cmd/orchestration
+	@CGO_ENABLED=0 go build -o bin/ ./cmd/orchestration ./cmd/analysis
 
 .PHONY: run
 run: build ## start the services with private servers, and print requests to try; Ctrl-C stops all of it

@@ -24,6 +24,7 @@ const (
 	RateLimited      Code = "RATE_LIMITED"       // 429
 	Overloaded       Code = "OVERLOADED"         // 429
 	Internal         Code = "INTERNAL"           // 500
+	UpstreamFailed   Code = "UPSTREAM_FAILED"    // 502
 	Unavailable      Code = "UNAVAILABLE"        // 503
 )
 
@@ -48,6 +49,8 @@ func (c Code) Status() int {
 		return http.StatusRequestEntityTooLarge
 	case Overloaded, RateLimited:
 		return http.StatusTooManyRequests
+	case UpstreamFailed:
+		return http.StatusBadGateway
 	case Unavailable:
 		return http.StatusServiceUnavailable
 	}
@@ -69,7 +72,7 @@ type Error struct {
 func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{
 		Code: code, Message: fmt.Sprintf(format, args...),
-		Retryable: code == RequestTimeout || code == Overloaded || code == RateLimited || code == Unavailable,
+		Retryable: code == RequestTimeout || code == Overloaded || code == RateLimited || code == UpstreamFailed || code == Unavailable,
 	}
 }
 

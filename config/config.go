@@ -85,6 +85,7 @@ type HTTP struct {
 	Host              string `koanf:"host"`               // to listen on; one address of the machine where not all may reach it
 	MapperPort        int    `koanf:"mapper_port"`        // 8000; 0 takes a free one
 	OrchestrationPort int    `koanf:"orchestration_port"` // 8001
+	AnalysisPort      int    `koanf:"analysis_port"`      // 8002
 	ReadTimeout       int    `koanf:"read_timeout_ms"`    // for a whole request to arrive; more for slow networks
 	WriteTimeout      int    `koanf:"write_timeout_ms"`   // for a response to leave
 	IdleTimeout       int    `koanf:"idle_timeout_ms"`    // between requests of a connection; more than the load balancer's
@@ -158,7 +159,8 @@ type Config struct {
 	HTTP                  HTTP     `koanf:"http"`
 	Engine                Engine   `koanf:"engine"`
 	Mapping               Mapping  `koanf:"mapping"`
-	StateDir              string   `koanf:"state_dir"` // what must outlive the process: the journal; each replica has its own
+	MapperURL             string   `koanf:"mapper_url"` // where the other services find the mapper
+	StateDir              string   `koanf:"state_dir"`  // what must outlive the process: the journal; each replica has its own
 	Access                Access   `koanf:"access"`
 	Limits                Limits   `koanf:"limits"`
 	Audit                 Audit    `koanf:"audit"`
@@ -192,11 +194,11 @@ func defaults() Config {
 	return Config{
 		LogLevel: "INFO",
 		HTTP: HTTP{
-			Host: "0.0.0.0", MapperPort: 8000, OrchestrationPort: 8001, ReadTimeout: 5000, WriteTimeout: 5000, IdleTimeout: 60000, DrainTimeout: 10000, Connections: 4096,
+			Host: "0.0.0.0", MapperPort: 8000, OrchestrationPort: 8001, AnalysisPort: 8002, ReadTimeout: 5000, WriteTimeout: 5000, IdleTimeout: 60000, DrainTimeout: 10000, Connections: 4096,
 		},
 		Engine:  Engine{Queue: 96, Slots: 16, StepMS: 20, GPULayers: -1},
 		Mapping: Mapping{Threshold: 0.6, TimeoutMS: 500, Cache: 100000},
-		Redis:   Redis{Host: "localhost", Port: 6379},
+		Redis:   Redis{Host: "localhost", Port: 6379}, MapperURL: "http://localhost:8000",
 		Audit:   Audit{JournalMB: 1024, SealMinutes: 10},
 		Tracing: Tracing{Sample: 0.01},
 	}
@@ -349,6 +351,9 @@ func (c *Config) validate() error {
 		_, err := netip.ParsePrefix(network)
 		check(err == nil, "http.trusted_proxies: %q is not a network such as 10.0.0.0/8", network)
 	}
+	if u, err := url.Parse(c.MapperURL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		check(false, "mapper_url: it must be an http or https URL")
+	}
 	if c.Tracing.Endpoint != "" {
 		u, err := url.Parse(c.Tracing.Endpoint)
 		check(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", "tracing.endpoint: it must be an http or https URL")
@@ -372,7 +377,7 @@ func (c *Config) validateSizes() (errs []error) {
 	}
 	for key, port := range map[string]int{
 		"orchestration_database.port": c.OrchestrationDatabase.Port, "analysis_database.port": c.AnalysisDatabase.Port, "access_database.port": c.AccessDatabase.Port,
-		"mapper_database.port": c.MapperDatabase.Port, "database.port": c.Database.Port, "redis.port": c.Redis.Port, "http.mapper_port": c.HTTP.MapperPort, "http.orchestration_port": c.HTTP.OrchestrationPort,
+		"mapper_database.port": c.MapperDatabase.Port, "database.port": c.Database.Port, "redis.port": c.Redis.Port, "http.mapper_port": c.HTTP.MapperPort, "http.orchestration_port": c.HTTP.OrchestrationPort, "http.analysis_port": c.HTTP.AnalysisPort,
 	} {
 		between(key, port, 0, 65535)
 	}

@@ -7,7 +7,9 @@ mkdir -p .run
 umask 077
 mapper=${LLAMA_MAPPER_HTTP__MAPPER_PORT:-8000}
 orchestration=${LLAMA_MAPPER_HTTP__ORCHESTRATION_PORT:-8001}
-for service in mapper orchestration; do
+analysis=${LLAMA_MAPPER_HTTP__ANALYSIS_PORT:-8002}
+export LLAMA_MAPPER_MAPPER_URL=${LLAMA_MAPPER_MAPPER_URL:-http://127.0.0.1:$mapper}
+for service in mapper orchestration analysis; do
 	if (exec 3<>"/dev/tcp/127.0.0.1/${!service}") 2>/dev/null; then
 		echo "something has port ${!service} already; stop it, or set LLAMA_MAPPER_HTTP__${service^^}_PORT" >&2
 		exit 1
@@ -31,7 +33,7 @@ set -a
 set +a
 bin/mapperctl migrate up all >.run/migrate.log
 [ -s .run/key ] || { bin/mapperctl keys create --tenant me --role admin --name "make run" >.run/key.new 2>/dev/null && mv .run/key.new .run/key; }
-for service in mapper orchestration; do
+for service in mapper orchestration analysis; do
 	bin/$service -config config/development.yaml 2>.run/$service.log &
 	pids="$pids $!"
 done
@@ -50,13 +52,15 @@ ready() {
 set -- $pids
 ready mapper "$1"
 ready orchestration "$2"
+ready analysis "$3"
 cat <<-END
-	mapper is ready on port $mapper, orchestration on port $orchestration; their logs are .run/*.log. Try:
+	mapper is ready on port $mapper, orchestration on $orchestration, analysis on $analysis; their logs are .run/*.log. Try:
 
 	  curl -s http://127.0.0.1:$mapper/api/v1/map -H 'X-API-Key: $(cat .run/key)' -d '{"detector":"my-guard","output":"user asks how to build a bomb"}'
 	  curl -s http://127.0.0.1:$orchestration/api/v1/text/contents -H 'X-API-Key: $(cat .run/key)' -d '{"contents":["mail jane@example.com"],"detector_params":{}}'
+	  curl -s http://127.0.0.1:$analysis/api/v1/summary -H 'X-API-Key: $(cat .run/key)'
 
 END
 wait -n # the first that ends, ends all
-tail -n 1 .run/mapper.log .run/orchestration.log >&2
+tail -n 1 .run/mapper.log .run/orchestration.log .run/analysis.log >&2
 exit 1

@@ -79,7 +79,7 @@ func runMain(name, path string, build func(*Process) error) error {
 func Start(name string, c config.Config, build func(*Process) error) (*Process, error) {
 	p := &Process{Name: name, Config: c, Log: newLogger(c), Metrics: prometheus.NewRegistry()}
 	p.Metrics.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
-	port := map[string]int{"mapper": c.HTTP.MapperPort, "orchestration": c.HTTP.OrchestrationPort}[name]
+	port := map[string]int{"mapper": c.HTTP.MapperPort, "orchestration": c.HTTP.OrchestrationPort, "analysis": c.HTTP.AnalysisPort}[name]
 	var err error
 	p.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(c.HTTP.Host, strconv.Itoa(port)))
 	if err != nil {

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/services/process/processtest"
+)
+
+// The program as it ships, with a mapper that has one event for whoever has a key: the summary, the documented routes.
+func TestRun(t *testing.T) {
+	mapper := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-API-Key") == "" {
+			t.Error("the caller's key is not passed on")
+		}
+		fmt.Fprint(w, `{"events":[{"seq":1,"kind":"mapping","detector":"d","source":"table","taxonomy":["OTHER.Spam"],"confidence":1}],"next":"1"}`)
+	}))
+	defer mapper.Close()
+	t.Setenv("LLAMA_MAPPER_MAPPER_URL", mapper.URL)
+	s := processtest.Run(t, "analysis", build)
+	var sum api.Summary
+	status, body := s.Do(t, http.MethodGet, "/api/v1/summary", s.Key, "")
+	if err := json.Unmarshal(body, &sum); err != nil || status != 200 || sum.Events != 1 || sum.Labels["OTHER.Spam"] != 1 || sum.Next != "1" || !sum.Complete {
+		t.Errorf("%d %s %v", status, body, err)
+	}
+	if status, _ := s.Do(t, http.MethodGet, "/api/v1/summary?after=x", s.Key, ""); status != 400 {
+		t.Errorf("a wrong cursor: %d", status)
+	}
+	if status, _ := s.Do(t, http.MethodGet, "/api/v1/summary", "", ""); status != 401 {
+		t.Errorf("without a key: %d", status)
+	}
+	s.Documented(t, "api/openapi-analysis.yaml")
+}
