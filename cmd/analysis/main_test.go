@@ -21,6 +21,7 @@ func TestRun(t *testing.T) {
 	}))
 	defer mapper.Close()
 	t.Setenv("LLAMA_MAPPER_MAPPER_URL", mapper.URL)
+	t.Setenv("LLAMA_MAPPER_LIMITS__ADDRESS", "3")
 	s := processtest.Run(t, "analysis", build)
 	var sum api.Summary
 	status, body := s.Do(t, http.MethodGet, "/api/v1/summary", s.Key, "")
@@ -30,8 +31,13 @@ func TestRun(t *testing.T) {
 	if status, _ := s.Do(t, http.MethodGet, "/api/v1/summary?after=x", s.Key, ""); status != 400 {
 		t.Errorf("a wrong cursor: %d", status)
 	}
-	if status, _ := s.Do(t, http.MethodGet, "/api/v1/summary", "", ""); status != 401 {
-		t.Errorf("without a key: %d", status)
+	for _, want := range []int{401, 401, 401, 429} { // an address may guess three times a minute
+		if status, body := s.Do(t, http.MethodGet, "/api/v1/summary", "lm_guess", ""); status != want {
+			t.Errorf("a wrong key: %d %s, want %d", status, body, want)
+		}
+	}
+	if status, _ := s.Do(t, http.MethodGet, "/api/v1/summary", s.Key, ""); status != 200 {
+		t.Errorf("a good key from the same address: %d", status)
 	}
 	s.Documented(t, "api/openapi-analysis.yaml")
 }
