@@ -158,6 +158,9 @@ func apart(t *testing.T, s served, b, secret, keyID string) {
 // time that the machine spends on other things does not count, and what is left of noise goes both ways, so that the
 // best of the rounds counts. `make drill` compares the answers of a second.
 func TestPlatformCost(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector slows Go and not llama.cpp")
+	}
 	full, bare, k := withAndWithout(t)
 	best := 0.0
 	for round := range 6 {
