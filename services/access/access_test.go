@@ -133,6 +133,19 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// A key that replaces one with an end has one too.
+func TestRotationKeepsLife(t *testing.T) {
+	f := newFixture(t)
+	_, k, err := f.store.CreateKey(ctx, "a", access.NewKey{Role: "viewer", Expires: 90 * 24 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, next, err := f.store.Rotate(ctx, "a", k.ID, time.Hour)
+	if err != nil || next.ExpiresAt == nil || next.ExpiresAt.Before(*k.ExpiresAt) || next.ExpiresAt.Sub(next.CreatedAt) != k.ExpiresAt.Sub(k.CreatedAt) {
+		t.Errorf("%+v after %+v, %v", next, k, err)
+	}
+}
+
 // A running directory follows a revocation within five seconds, and writes down when keys were used.
 func TestFollows(t *testing.T) {
 	f := newFixture(t)

@@ -124,11 +124,11 @@ func (s *Store) Keys(ctx context.Context, tenant string) (keys []*Key, err error
 	return keys, err
 }
 
-// Rotate makes a second key like the given one, which goes on for the time of grace.
+// Rotate makes a second key like the given one, with as long a life; the old one goes on for the time of grace.
 func (s *Store) Rotate(ctx context.Context, tenant, id string, grace time.Duration) (key string, k *Key, err error) {
 	err = postgres.InTenant(ctx, s.pool, tenant, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `UPDATE access.keys SET changed_at = clock_timestamp(), expires_at = least(expires_at, now() + $3)
-			WHERE tenant = $1 AND id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) RETURNING `+columns, tenant, id, grace)
+		rows, err := tx.Query(ctx, "SELECT "+columns+` FROM access.keys
+			WHERE tenant = $1 AND id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) FOR UPDATE`, tenant, id)
 		if err != nil {
 			return err
 		}
@@ -139,7 +139,14 @@ func (s *Store) Rotate(ctx context.Context, tenant, id string, grace time.Durati
 		if err != nil {
 			return err
 		}
-		key, k, err = s.insert(ctx, tx, tenant, NewKey{Name: old.Name, Role: old.Role, Scopes: old.Scopes})
+		if _, err := tx.Exec(ctx, "UPDATE access.keys SET changed_at = clock_timestamp(), expires_at = least(expires_at, now() + $2) WHERE id = $1", id, grace); err != nil {
+			return err
+		}
+		like := NewKey{Name: old.Name, Role: old.Role, Scopes: old.Scopes}
+		if old.ExpiresAt != nil {
+			like.Expires = old.ExpiresAt.Sub(old.CreatedAt)
+		}
+		key, k, err = s.insert(ctx, tx, tenant, like)
 		return err
 	})
 	return key, k, err
@@ -186,27 +193,27 @@ func (s *Store) Set(ctx context.Context, tenant string, to Settings) error {
 			return api.Errorf(api.InvalidRequest, "a threshold must be 0 to 1")
 		}
 	}
-	return s.updateTenant(ctx, tenant, "key_limit = $2, tenant_limit = $3, retention_days = $4, thresholds = $5", to.KeyLimit, to.TenantLimit, to.RetentionDays, to.Thresholds)
+	return postgres.InTenant(ctx, s.pool, tenant, func(tx pgx.Tx) error {
+		return updateTenant(ctx, tx, tenant, "key_limit = $2, tenant_limit = $3, retention_days = $4, thresholds = $5", to.KeyLimit, to.TenantLimit, to.RetentionDays, to.Thresholds)
+	})
 }
 
 // Delete ends a tenant: its keys are revoked and its data key is destroyed, and with that everything that was
 // sealed for it, in journals and backups of the events too. It cannot be taken back.
 func (s *Store) Delete(ctx context.Context, tenant string) error {
-	if err := s.updateTenant(ctx, tenant, "data_key = NULL"); err != nil {
-		return err
-	}
 	return postgres.InTenant(ctx, s.pool, tenant, func(tx pgx.Tx) error {
+		if err := updateTenant(ctx, tx, tenant, "data_key = NULL"); err != nil {
+			return err
+		}
 		_, err := tx.Exec(ctx, "UPDATE access.keys SET changed_at = clock_timestamp(), revoked_at = now() WHERE tenant = $1 AND revoked_at IS NULL", tenant)
 		return err
 	})
 }
 
-func (s *Store) updateTenant(ctx context.Context, tenant, set string, args ...any) error {
-	return postgres.InTenant(ctx, s.pool, tenant, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, fmt.Sprintf("UPDATE access.tenants SET changed_at = clock_timestamp(), %s WHERE id = $1", set), append([]any{tenant}, args...)...)
-		if err == nil && tag.RowsAffected() == 0 {
-			err = api.Errorf(api.NotFound, "there is no such tenant")
-		}
-		return err
-	})
+func updateTenant(ctx context.Context, tx pgx.Tx, tenant, set string, args ...any) error {
+	tag, err := tx.Exec(ctx, fmt.Sprintf("UPDATE access.tenants SET changed_at = clock_timestamp(), %s WHERE id = $1", set), append([]any{tenant}, args...)...)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = api.Errorf(api.NotFound, "there is no such tenant")
+	}
+	return err
 }
