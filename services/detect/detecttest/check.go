@@ -2,12 +2,15 @@ package detecttest
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"pgregory.net/rapid"
 
 	"github.com/llama-mapper/llama-mapper/services/detect"
 )
@@ -73,6 +76,9 @@ func Check(t T, d detect.Detector, content string) []detect.Hit {
 		if n := utf8.RuneCountInString(content[:h.End]); n != h.RuneEnd {
 			t.Fatalf("%s: ends at code point %d, want %d", h.Label, h.RuneEnd, n)
 		}
+		if utf8.ValidString(content) && (!utf8.RuneStart(content[h.Start]) || h.End < len(content) && !utf8.RuneStart(content[h.End])) {
+			t.Fatalf("%s: cuts a code point", h.Label)
+		}
 		if !slices.Contains(d.Labels(), h.Label) {
 			t.Fatalf("says %q, which is not among its labels", h.Label)
 		}
@@ -109,36 +115,85 @@ func Canary(t *testing.T, d detect.Detector, corpus string) {
 	}
 }
 
-// Linear fails if work, in processor time, grows much faster than content does. It compares two sizes, so that a slow
-// machine passes; quadratic work would take 256 times as long for the larger one, linear work 16 times.
+// Linear fails if work grows much faster than content does, from 64 KB to 1 MB: quadratic work would take 256 times as
+// long for the larger one, linear work 16 times.
 func Linear(t *testing.T, d detect.Detector, unit string) {
 	t.Helper()
-	const small, factor, limit = 64 << 10, 16, 64
+	grows(t, d, unit, 1<<20, 16, 64)
+}
+
+// LinearTo is Linear from a quarter of a size to the size, where quadratic work would take 16 times as long.
+func LinearTo(t *testing.T, d detect.Detector, unit string, size int) {
+	t.Helper()
+	grows(t, d, unit, size, 4, 12)
+}
+
+// grows compares processor time, so that a slow or busy machine passes.
+func grows(t *testing.T, d detect.Detector, unit string, size, times int, limit time.Duration) {
+	t.Helper()
 	took := func(size int) time.Duration {
 		content := strings.Repeat(unit, size/len(unit)+1)[:size]
 		best := time.Duration(math.MaxInt64)
-		for range 2 {
-			before := cpu()
+		for range 3 {
+			before := CPU()
 			if _, err := d.Detect(context.Background(), content); err != nil {
 				t.Fatal(err)
 			}
-			best = min(best, cpu()-before)
+			best = min(best, CPU()-before)
 			if best > time.Second {
 				break
 			}
 		}
 		return max(best, 100*time.Microsecond)
 	}
-	a, b := took(small), took(small*factor)
+	a, b := took(size/times), took(size)
 	if b > limit*a { // once more: others may have had the processor
-		a, b = took(small), took(small*factor)
+		a, b = took(size/times), took(size)
 	}
 	if b > limit*a {
-		t.Errorf("%q: %v for %d bytes, %v for %d", unit[:min(len(unit), 20)], a, small, b, small*factor)
+		t.Errorf("%.20q: %v for %d bytes, %v for %d", unit, a, size/times, b, size)
 	}
-	if testing.Verbose() {
-		t.Logf("%.20q: %v for 64 KB, %v for 1 MB", unit, a, b)
+	t.Logf("%.20q: %v for %d KB, %v for %d KB", unit, a, size/times>>10, b, size>>10)
+}
+
+// Cancelled fails unless a detector heeds its context.
+func Cancelled(t *testing.T, d detect.Detector) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := d.Detect(ctx, "jo@example.com"); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
+}
+
+// Places fails unless a piece that is to be found is found whole, whatever surrounds it.
+func Places(t *testing.T, d detect.Detector, pieces ...string) {
+	t.Helper()
+	rapid.Check(t, func(t *rapid.T) {
+		glue := rapid.SampledFrom([]string{" ", "\n", "é ", "日本 ", "\xff ", "🙂 ", ", ", "\u0301 ", "phone: ", "word "})
+		found := rapid.SampledFrom(pieces).Draw(t, "found")
+		before, after := strings.Join(rapid.SliceOf(glue).Draw(t, "before"), ""), strings.Join(rapid.SliceOf(glue).Draw(t, "after"), "")
+		text := before + " " + found + " " + after
+		hits := Check(t, d, text)
+		for _, h := range hits {
+			if text[h.Start:h.End] == found {
+				return
+			}
+		}
+		t.Fatalf("%q is not found in %q: %v", found, text, hits)
+	})
+}
+
+// Fuzz checks whatever content, beginning with a corpus.
+func Fuzz(f *testing.F, d detect.Detector, corpus string) {
+	examples, err := Load(corpus)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, e := range examples {
+		f.Add(e.Text)
+	}
+	f.Fuzz(func(t *testing.T, content string) { Check(t, d, content) })
 }
 
 // Prose is some 10 KB of what people write, with a few of everything in it, for benchmarks.
@@ -161,11 +216,11 @@ func Benchmark(b *testing.B, d detect.Detector) {
 	content := Prose()
 	b.SetBytes(int64(len(content)))
 	b.ReportAllocs()
-	before := cpu()
+	before := CPU()
 	for b.Loop() {
 		if _, err := d.Detect(context.Background(), content); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(cpu()-before)/float64(b.N)/1e6, "cpu-ms/op")
+	b.ReportMetric(float64(CPU()-before)/float64(b.N)/1e6, "cpu-ms/op")
 }

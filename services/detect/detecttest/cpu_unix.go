@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// cpu is the processor time of this process: it does not grow while others have the processor.
-func cpu() time.Duration {
+// CPU is the processor time of this process: it does not grow while others have the processor.
+func CPU() time.Duration {
 	var r syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {
 		return time.Since(start)

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/llama-mapper/llama-mapper/services/detect/linetest"
+	"github.com/llama-mapper/llama-mapper/services/detect/detecttest"
 )
 
 // prose is ordinary text of 10 KB, with an attack in the middle.
@@ -19,11 +19,11 @@ var prose = func() string {
 func BenchmarkDetect10KB(b *testing.B) {
 	d := New()
 	b.SetBytes(int64(len(prose)))
-	begin := linetest.CPU(b)
+	begin := detecttest.CPU()
 	for b.Loop() {
 		if _, err := d.Detect(context.Background(), prose); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64((linetest.CPU(b)-begin).Nanoseconds())/float64(b.N), "cpu-ns/op")
+	b.ReportMetric(float64((detecttest.CPU()-begin).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/llama-mapper/llama-mapper/services/detect/linetest"
+	"github.com/llama-mapper/llama-mapper/services/detect/detecttest"
 )
 
 // threshold is the score from which on a hit counts here, and by which a policy should begin.
@@ -25,13 +25,13 @@ var misses = flag.String("misses", "", "the corpus whose wrong lines to print")
 // tally counts what was said about the lines of a label.
 type tally struct{ lines, found, any, said, right int }
 
-func measure(t *testing.T, name string, lines []linetest.Line) map[string]*tally {
+func measure(t *testing.T, name string, lines []detecttest.Line) map[string]*tally {
 	d, out := New(), map[string]*tally{"any": {}}
 	for _, l := range labels {
 		out[l] = &tally{}
 	}
 	for _, l := range lines {
-		best := linetest.Best(t, d, l.Text)
+		best := detecttest.Best(t, d, l.Text)
 		attack := len(l.Labels) > 0
 		for _, label := range l.Labels {
 			out[label].lines++
@@ -66,21 +66,21 @@ func measure(t *testing.T, name string, lines []linetest.Line) map[string]*tally
 
 // The table of README.md: go test ./services/detect/injection -run Quality -v
 func TestQuality(t *testing.T) {
-	dev, test := linetest.Corpus(t, "testdata/dev.tsv"), linetest.Corpus(t, "testdata/test.tsv")
-	linetest.Apart(t, dev, test)
+	dev, test := detecttest.Corpus(t, "testdata/dev.tsv"), detecttest.Corpus(t, "testdata/test.tsv")
+	detecttest.Apart(t, dev, test)
 	if len(test) < 300 {
 		t.Errorf("%d lines to test with", len(test))
 	}
 	for _, c := range []struct {
 		name  string
-		lines []linetest.Line
+		lines []detecttest.Line
 	}{{"dev", dev}, {"test", test}} {
 		out := measure(t, c.name, c.lines)
 		var b strings.Builder
 		fmt.Fprintf(&b, "%s.tsv, %d lines, threshold %.1f\n| label | recall, by this label | recall, by any | precision |\n|---|---|---|---|\n", c.name, len(c.lines), threshold)
 		for _, label := range append(slices.Clone(labels), "any") {
 			o := out[label]
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", label, linetest.Share(o.found, o.lines), linetest.Share(o.any, o.lines), linetest.Share(o.right, o.said))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", label, detecttest.Share(o.found, o.lines), detecttest.Share(o.any, o.lines), detecttest.Share(o.right, o.said))
 			if c.name == "test" && (float64(o.found) < minRecall*float64(o.lines) || float64(o.right) < minPrecision*float64(o.said) ||
 				label == "any" && float64(o.any) < minAny*float64(o.lines)) {
 				t.Errorf("%s is below its floor: %+v", label, *o)

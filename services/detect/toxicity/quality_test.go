@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/llama-mapper/llama-mapper/services/detect/linetest"
+	"github.com/llama-mapper/llama-mapper/services/detect/detecttest"
 )
 
 // threshold is the score from which on a hit counts here, and by which a policy should begin.
@@ -22,19 +22,19 @@ var misses = flag.String("misses", "", "the corpus whose wrong lines to print")
 
 // The table of README.md: go test ./services/detect/toxicity -run Quality -v
 func TestQuality(t *testing.T) {
-	train, test := linetest.Corpus(t, "testdata/train.tsv"), linetest.Corpus(t, "testdata/test.tsv")
-	linetest.Apart(t, train, test)
+	train, test := detecttest.Corpus(t, "testdata/train.tsv"), detecttest.Corpus(t, "testdata/test.tsv")
+	detecttest.Apart(t, train, test)
 	if len(test) < 300 {
 		t.Errorf("%d lines to test with", len(test))
 	}
 	d := New()
 	for _, c := range []struct {
 		name  string
-		lines []linetest.Line
+		lines []detecttest.Line
 	}{{"train", train}, {"test", test}} {
 		lines, found, said := map[string]int{}, map[string]int{}, map[string]int{}
 		for _, l := range c.lines {
-			best := linetest.Best(t, d, l.Text)
+			best := detecttest.Best(t, d, l.Text)
 			for _, label := range Labels {
 				has, says := slices.Contains(l.Labels, label), best[label] >= threshold
 				if has {
@@ -54,7 +54,7 @@ func TestQuality(t *testing.T) {
 		var b strings.Builder
 		fmt.Fprintf(&b, "%s.tsv, %d lines, threshold %.1f\n| label | recall | precision |\n|---|---|---|\n", c.name, len(c.lines), threshold)
 		for _, label := range Labels {
-			fmt.Fprintf(&b, "| %s | %s | %s |\n", label, linetest.Share(found[label], lines[label]), linetest.Share(found[label], said[label]))
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", label, detecttest.Share(found[label], lines[label]), detecttest.Share(found[label], said[label]))
 			floor := floors[label]
 			if c.name == "test" && (float64(found[label]) < floor[0]*float64(lines[label]) || float64(found[label]) < floor[1]*float64(said[label])) {
 				t.Errorf("%s is below its floor", label)

@@ -2,13 +2,12 @@ package toxicity
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
-	"github.com/llama-mapper/llama-mapper/services/detect/linetest"
+	"github.com/llama-mapper/llama-mapper/services/detect/detecttest"
 )
 
 var pieces = []string{
@@ -20,8 +19,8 @@ func TestSound(t *testing.T) {
 	d := New()
 	rapid.Check(t, func(t *rapid.T) {
 		made := strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 12).Draw(t, "pieces"), rapid.SampledFrom([]string{"", " "}).Draw(t, "between"))
-		linetest.Sound(t, d, made)
-		linetest.Sound(t, d, rapid.String().Draw(t, "any"))
+		detecttest.Check(t, d, made)
+		detecttest.Check(t, d, rapid.String().Draw(t, "any"))
 	})
 }
 
@@ -40,7 +39,7 @@ func TestNamesOfGroupsDoNotScore(t *testing.T) {
 	for _, f := range frames {
 		for _, g := range groups {
 			text := strings.Replace(f, "%s", g, 1)
-			for label, score := range linetest.Best(t, d, text) {
+			for label, score := range detecttest.Best(t, d, text) {
 				if score >= threshold {
 					t.Errorf("%q is %s by %.2f", text, label, score)
 				}
@@ -50,26 +49,20 @@ func TestNamesOfGroupsDoNotScore(t *testing.T) {
 }
 
 func TestHitsAreSilent(t *testing.T) {
-	linetest.Silent(t, New(), "Quokkacanary, you are a fucking idiot. I will kill you, mongoosecanary. f u c k narwhalcanary", "canary", "quokka", "fuck", "idiot", "kill")
+	detecttest.Silent(t, New(), "Quokkacanary, you are a fucking idiot. I will kill you, mongoosecanary. f u c k narwhalcanary", "canary", "quokka", "fuck", "idiot", "kill")
 }
 
 func TestLinear(t *testing.T) {
 	d := New()
 	for _, unit := range []string{"you idiot ", "a", "a ", "f**k "} {
-		linetest.Linear(t, d, unit, 1<<20)
+		detecttest.LinearTo(t, d, unit, 1<<20)
 	}
 	for _, unit := range []string{"You are an idiot. ", "f*", "*", "%69", "é", "e\u0301", "\u200b", "\n", "\"", "fuuuck", "1d10t ", "I will kill ", "f-"} {
-		linetest.Linear(t, d, unit, 1<<19)
+		detecttest.LinearTo(t, d, unit, 1<<19)
 	}
 }
 
-func TestDetectHeedsTheContext(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if _, err := New().Detect(ctx, "x"); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-}
+func TestDetectHeedsTheContext(t *testing.T) { detecttest.Cancelled(t, New()) }
 
 func TestModelIsThere(t *testing.T) {
 	if New().model == nil || len(modelBytes) > 300<<10 {
@@ -83,7 +76,7 @@ func FuzzDetect(f *testing.F) {
 	}
 	f.Add(strings.Join(pieces, ""))
 	d := New()
-	f.Fuzz(func(t *testing.T, content string) { linetest.Sound(t, d, content) })
+	f.Fuzz(func(t *testing.T, content string) { detecttest.Check(t, d, content) })
 }
 
 var prose = strings.Repeat("The committee met on Tuesday to review the annual budget. Several members asked which of the previous projects could be continued, "+
@@ -92,11 +85,11 @@ var prose = strings.Repeat("The committee met on Tuesday to review the annual bu
 func BenchmarkDetect10KB(b *testing.B) {
 	d, content := New(), prose[:5<<10]+"You are a stupid idiot. "+prose[:5<<10]
 	b.SetBytes(int64(len(content)))
-	begin := linetest.CPU(b)
+	begin := detecttest.CPU()
 	for b.Loop() {
 		if _, err := d.Detect(context.Background(), content); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64((linetest.CPU(b)-begin).Nanoseconds())/float64(b.N), "cpu-ns/op")
+	b.ReportMetric(float64((detecttest.CPU()-begin).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }

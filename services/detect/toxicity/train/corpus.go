@@ -81,7 +81,7 @@ func fill(template, split string, slots map[string][]string, r *rand.Rand) (text
 	return template, strings.Join(used, "+")
 }
 
-// write is a corpus in the form that linetest.Corpus reads.
+// write is a corpus in the form that detecttest.Corpus reads.
 func write(lines []line) []byte {
 	var b bytes.Buffer
 	b.WriteString("# Made by the command train. Columns: template, head words, labels (- is none), text as a JSON string.\n")
