@@ -1,15 +1,13 @@
 package framework
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/llama-mapper/llama-mapper/config"
 )
 
 // pack is a file of config/frameworks. Every label is under a control, or under none with the reason.
@@ -69,7 +67,7 @@ func Parse(dir fs.FS, labels []string) (*Set, error) {
 		sum.Write(fmt.Appendf(nil, "%s %d\n", name, len(raw)))
 		sum.Write(raw)
 		var p pack
-		if err := strict(raw, &p); err != nil {
+		if err := config.Strict(raw, &p); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 			continue
 		}
@@ -81,17 +79,4 @@ func Parse(dir fs.FS, labels []string) (*Set, error) {
 		return nil, fmt.Errorf("frameworks: %w", err)
 	}
 	return s, nil
-}
-
-// strict reads one YAML document without unknown keys, and wants nothing after it.
-func strict(raw []byte, into any) error {
-	d := yaml.NewDecoder(bytes.NewReader(raw))
-	d.KnownFields(true)
-	if err := d.Decode(into); err != nil {
-		return err
-	}
-	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return errors.New("there is a second document; put each pack in a file of its own")
-	}
-	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/mapper/wire"
 )
 
@@ -112,7 +113,7 @@ func (l *linter) file(dir fs.FS, name string) {
 		return
 	}
 	t, root := &table{}, &yaml.Node{}
-	if err := strict(raw, t); err != nil {
+	if err := config.Strict(raw, t); err != nil {
 		l.add(name, 1, "syntax", "%v", err)
 		return
 	}

@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/mapper/wire"
 )
 
@@ -170,7 +171,7 @@ func ParseTables(dir fs.FS, taxonomy *Taxonomy) (Tables, error) {
 			return nil, err
 		}
 		t := &table{}
-		if err := strict(raw, t); err != nil {
+		if err := config.Strict(raw, t); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 			continue
 		}

@@ -1,13 +1,11 @@
 package mapper
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/config"
 )
 
 // Taxonomy is the canonical labels in their order.
@@ -35,7 +33,7 @@ func ParseTaxonomy(raw []byte) (*Taxonomy, error) {
 			Since string `yaml:"since"`
 		} `yaml:"labels"`
 	}
-	if err := strict(raw, &doc); err != nil {
+	if err := config.Strict(raw, &doc); err != nil {
 		return nil, fmt.Errorf("taxonomy: %w", err)
 	}
 	t := &Taxonomy{Version: doc.Version, CompatibleWith: doc.CompatibleWith, order: map[string]int{}}
@@ -62,10 +60,4 @@ func ParseTaxonomy(raw []byte) (*Taxonomy, error) {
 func (t *Taxonomy) sort(labels []string) []string {
 	slices.SortFunc(labels, func(a, b string) int { return t.order[a] - t.order[b] })
 	return slices.Compact(labels)
-}
-
-func strict(raw []byte, into any) error {
-	d := yaml.NewDecoder(bytes.NewReader(raw))
-	d.KnownFields(true)
-	return d.Decode(into)
 }

@@ -2,13 +2,11 @@
 package migration
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/llama-mapper/llama-mapper/config"
 )
 
 // Table leads from a taxonomy back to the one before. It does not change, so any number of goroutines may ask it.
@@ -35,7 +33,7 @@ type entry struct {
 // Parse reads a table between these labels, both in their taxonomy's order. It reports all mistakes at once.
 func Parse(raw []byte, oldLabels, newLabels []string) (*Table, error) {
 	var d document
-	if err := strict(raw, &d); err != nil {
+	if err := config.Strict(raw, &d); err != nil {
 		return nil, fmt.Errorf("migration: %w", err)
 	}
 	t := &Table{From: d.From, To: d.To, old: map[string]string{}, rank: map[string]int{}}
@@ -97,17 +95,4 @@ func (t *Table) Labels(labels []string) (old []string, lossy bool) {
 	}
 	slices.SortFunc(old, func(a, b string) int { return t.rank[a] - t.rank[b] })
 	return slices.Compact(old), lossy
-}
-
-// strict reads one YAML document without unknown keys, and wants nothing after it.
-func strict(raw []byte, into any) error {
-	d := yaml.NewDecoder(bytes.NewReader(raw))
-	d.KnownFields(true)
-	if err := d.Decode(into); err != nil {
-		return err
-	}
-	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return errors.New("there is a second document; remove it")
-	}
-	return nil
 }
