@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -22,22 +21,23 @@ func TestRun(t *testing.T) {
 	defer mapper.Close()
 	t.Setenv("LLAMA_MAPPER_MAPPER_URL", mapper.URL)
 	t.Setenv("LLAMA_MAPPER_LIMITS__ADDRESS", "3")
-	s := processtest.Run(t, "analysis", build)
+	k := processtest.Key(t, processtest.Store(t), "me", "operator")
+	s := processtest.Serve(t, "analysis", build)
 	var sum api.Summary
-	status, body := s.Do(t, http.MethodGet, "/api/v1/summary", s.Key, "")
-	if err := json.Unmarshal(body, &sum); err != nil || status != 200 || sum.Events != 1 || sum.Labels["OTHER.Spam"] != 1 || sum.Next != "1" || !sum.Complete {
-		t.Errorf("%d %s %v", status, body, err)
+	status := s.Do(t, http.MethodGet, "/api/v1/summary", k, "", &sum)
+	if status != 200 || sum.Events != 1 || sum.Labels["OTHER.Spam"] != 1 || sum.Next != "1" || !sum.Complete {
+		t.Errorf("%d %+v", status, sum)
 	}
-	if status, _ := s.Do(t, http.MethodGet, "/api/v1/summary?after=x", s.Key, ""); status != 400 {
+	if status := s.Do(t, http.MethodGet, "/api/v1/summary?after=x", k, "", nil); status != 400 {
 		t.Errorf("a wrong cursor: %d", status)
 	}
 	for _, want := range []int{401, 401, 401, 429} { // an address may guess three times a minute
-		if status, body := s.Do(t, http.MethodGet, "/api/v1/summary", "lm_guess", ""); status != want {
-			t.Errorf("a wrong key: %d %s, want %d", status, body, want)
+		if status := s.Do(t, http.MethodGet, "/api/v1/summary", "lm_guess", "", nil); status != want {
+			t.Errorf("a wrong key: %d, want %d", status, want)
 		}
 	}
-	if status, _ := s.Do(t, http.MethodGet, "/api/v1/summary", s.Key, ""); status != 200 {
+	if status := s.Do(t, http.MethodGet, "/api/v1/summary", k, "", nil); status != 200 {
 		t.Errorf("a good key from the same address: %d", status)
 	}
-	s.Documented(t, "api/openapi-analysis.yaml")
+	s.Documented(t, "api/openapi-analysis.yaml", processtest.Shared...)
 }

@@ -24,13 +24,14 @@ import (
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/postgres/postgrestest"
+	"github.com/llama-mapper/llama-mapper/services/process/processtest"
 )
 
 // What a client sends as content is afterwards in no log, metric, trace, table, journal, dump or error message.
 func TestCanaryNowhere(t *testing.T) {
 	const canary = "canary4711"
-	store := surroundings(t)
-	k := key(t, store, "me", "operator")
+	store := processtest.Store(t)
+	k := processtest.Key(t, store, "me", "operator")
 	var mu sync.Mutex
 	var traces bytes.Buffer
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -49,9 +50,9 @@ func TestCanaryNowhere(t *testing.T) {
 	}
 	defer logs.Close()
 	p := startProcess(t, "checkpoints/mapper-tiny", logs)
-	s := served{base: p.base}
+	s := processtest.Service{Base: p.base}
 	sendCanaries(t, s, k, canary)
-	until(t, "traced", func() bool { mu.Lock(); defer mu.Unlock(); return traces.Len() > 0 })
+	processtest.Until(t, "traced", func() bool { mu.Lock(); defer mu.Unlock(); return traces.Len() > 0 })
 	places := map[string][]byte{"metrics": metrics(t, s), "database": dump(t), "redis": dumpRedis(t)}
 	p.kill()
 	places["log"] = read(t, logs.Name())
@@ -78,7 +79,7 @@ func TestCanaryNowhere(t *testing.T) {
 }
 
 // sendCanaries puts the canary wherever a client can, and waits for the events.
-func sendCanaries(t *testing.T, s served, k, canary string) {
+func sendCanaries(t *testing.T, s processtest.Service, k, canary string) {
 	t.Helper()
 	said := []string{
 		`{"detector":"x","output":"the user wrote ` + canary + `"}`, `{"detector":"x","output":"` + canary + `"}`, `{"detector":"` + canary + ` says","output":"toxic"}`,
@@ -90,7 +91,7 @@ func sendCanaries(t *testing.T, s served, k, canary string) {
 	for _, path := range []string{"/api/v1/map", "/api/v1/map/batch", "/api/v1/map?source=model", "/api/v1/map?source=" + canary, "/api/v1/jobs", "/api/v1/jobs/" + canary + "/result", "/api/v1/" + canary, "/api/v1/events?after=" + canary, "/api/v1/api-keys/" + canary} {
 		for i, body := range said {
 			var e api.Error
-			status := s.do(t, "POST", path, k, body, &e, "X-Request-ID", fmt.Sprint("canary ", canary, i), "Idempotency-Key", fmt.Sprint(canary, i, path), "User-Agent", canary, "Cookie", canary)
+			status := s.Do(t, "POST", path, k, body, &e, "X-Request-ID", fmt.Sprint("canary ", canary, i), "Idempotency-Key", fmt.Sprint(canary, i, path), "User-Agent", canary, "Cookie", canary)
 			if status == 200 {
 				answered++
 			} else if strings.Contains(e.Message, canary) {
@@ -98,10 +99,10 @@ func sendCanaries(t *testing.T, s served, k, canary string) {
 			}
 		}
 	}
-	s.do(t, "POST", "/api/v1/map", canary, bomb, nil)
-	until(t, "events", func() bool {
+	s.Do(t, "POST", "/api/v1/map", canary, bomb, nil)
+	processtest.Until(t, "events", func() bool {
 		var page api.EventsResponse
-		return s.do(t, "GET", "/api/v1/events?limit=1000", k, "", &page) == 200 && len(page.Events) >= answered-2 && answered > 10
+		return s.Do(t, "GET", "/api/v1/events?limit=1000", k, "", &page) == 200 && len(page.Events) >= answered-2 && answered > 10
 	})
 }
 
@@ -114,9 +115,9 @@ func read(t *testing.T, path string) []byte {
 	return raw
 }
 
-func metrics(t *testing.T, s served) []byte {
+func metrics(t *testing.T, s processtest.Service) []byte {
 	t.Helper()
-	res, err := http.Get(s.base + "/metrics")
+	res, err := http.Get(s.Base + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +149,7 @@ func dump(t *testing.T) []byte {
 func dumpRedis(t *testing.T) []byte {
 	t.Helper()
 	ctx := context.Background()
-	c := settings(t).Redis
+	c := processtest.Settings(t).Redis
 	db := goredis.NewClient(&goredis.Options{Addr: net.JoinHostPort(c.Host, fmt.Sprint(c.Port)), Password: string(c.Password)})
 	defer db.Close()
 	var out bytes.Buffer

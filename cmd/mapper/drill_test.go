@@ -26,6 +26,7 @@ import (
 	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/postgres"
+	"github.com/llama-mapper/llama-mapper/services/process/processtest"
 )
 
 // servers are a PostgreSQL and a Redis of the drill's own, which can be killed.
@@ -103,7 +104,7 @@ func newDrill(t *testing.T) *drill {
 	t.Setenv(config.Prefix+"HTTP__HOST", "127.0.0.1")
 	t.Setenv(config.Prefix+"DEBUG", "false")
 	t.Setenv(config.Prefix+"LOG_LEVEL", "WARN")
-	c, ctx := settings(t), context.Background()
+	c, ctx := processtest.Settings(t), context.Background()
 	for _, service := range postgres.Services {
 		m, err := postgres.NewMigrator(c.DatabaseOf(service), service)
 		if err != nil {
@@ -123,7 +124,7 @@ func newDrill(t *testing.T) *drill {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	d.key = key(t, access.NewStore(pool, secrets), "me", "operator")
+	d.key = processtest.Key(t, access.NewStore(pool, secrets), "me", "operator")
 	d.child = startProcess(t, "checkpoints/mapper-tiny", os.Stderr)
 	d.port = d.child.base[strings.LastIndex(d.child.base, ":")+1:]
 	return d
@@ -176,7 +177,7 @@ func (d *drill) load(n int) (wait func()) {
 // settle reads the feed until every acknowledged request has its event, and checks that none has two.
 func (d *drill) settle(t *testing.T) {
 	t.Helper()
-	s := served{base: d.child.base}
+	s := processtest.Service{Base: d.child.base}
 	events, after, acknowledged := map[string]int{}, "0", 0
 	d.acknowledged.Range(func(any, any) bool { acknowledged++; return true })
 	began := time.Now()
@@ -192,7 +193,7 @@ func (d *drill) settle(t *testing.T) {
 	for missing() > 0 && time.Since(began) < 2*time.Minute {
 		for {
 			var page api.EventsResponse
-			if s.do(t, "GET", "/api/v1/events?limit=1000&after="+after, d.key, "", &page) != 200 || len(page.Events) == 0 {
+			if s.Do(t, "GET", "/api/v1/events?limit=1000&after="+after, d.key, "", &page) != 200 || len(page.Events) == 0 {
 				break
 			}
 			after = page.Next
@@ -217,7 +218,7 @@ func (d *drill) settle(t *testing.T) {
 	if n := missing(); n > 0 || twice > 0 {
 		t.Errorf("%d acknowledged requests have no event, %d have more than one", n, twice)
 	}
-	until(t, "drained", func() bool { return bytes.Contains(metrics(t, s), []byte("\naudit_journal_lag_seconds 0\n")) })
+	processtest.Until(t, "drained", func() bool { return bytes.Contains(metrics(t, s), []byte("\naudit_journal_lag_seconds 0\n")) })
 }
 
 // requests are a few more than the 50,000 that are to be answered: those fail that are sent to a mapper that is down.
@@ -282,7 +283,7 @@ func TestDrillCost(t *testing.T) {
 	}
 	with, without := 0.0, 0.0
 	for range 6 {
-		a, b := rate(bare), rate(full.base)
+		a, b := rate(bare), rate(full.Base)
 		t.Logf("%.0f a second without, %.0f with: %.0f %%", a, b, 100*b/a)
 		with, without = with+b, without+a
 	}
@@ -293,7 +294,7 @@ func TestDrillCost(t *testing.T) {
 func TestDrillCacheHit(t *testing.T) {
 	full, _, k := withAndWithout(t)
 	var m api.Mapping
-	if status := full.do(t, "POST", "/api/v1/map", k, bomb, &m); status != 200 {
+	if status := full.Do(t, "POST", "/api/v1/map", k, bomb, &m); status != 200 {
 		t.Fatal(status)
 	}
 	body, err := json.Marshal(m)
@@ -335,7 +336,7 @@ func TestDrillCacheHit(t *testing.T) {
 	}
 	hits, echoes := 0.0, 0.0
 	for range 5 {
-		a, b := rate("http://"+ln.Addr().String()), rate(full.base)
+		a, b := rate("http://"+ln.Addr().String()), rate(full.Base)
 		t.Logf("%.0f a second from a bare server, %.0f hits: %.0f %%", a, b, 100*b/a)
 		hits, echoes = hits+b, echoes+a
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/config"
+	"github.com/llama-mapper/llama-mapper/services/process/processtest"
 )
 
 // pairs are distinct requests; one in eight of them is for the model, and one in 250 is wrong.
@@ -40,9 +41,9 @@ type tally struct{ mappings, errors, events int }
 
 // check reads a job's result and its events: line i must have the answer to pair of(i), once, and one event if it is
 // a mapping.
-func check(t *testing.T, s served, key, id string, lines int, of func(int) int, distinct int) tally {
+func check(t *testing.T, s processtest.Service, key, id string, lines int, of func(int) int, distinct int) tally {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodGet, s.base+"/api/v1/jobs/"+id+"/result", nil)
+	req, err := http.NewRequest(http.MethodGet, s.Base+"/api/v1/jobs/"+id+"/result", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,12 +90,12 @@ func check(t *testing.T, s served, key, id string, lines int, of func(int) int, 
 }
 
 // countJob reads the feed and holds the job's events against its mappings.
-func countJob(t *testing.T, s served, key, id string, mapped []bool) (n int) {
+func countJob(t *testing.T, s processtest.Service, key, id string, mapped []bool) (n int) {
 	t.Helper()
 	seen := make([]bool, len(mapped))
 	for after := "0"; ; {
 		var page api.EventsResponse
-		if status := s.do(t, "GET", "/api/v1/events?limit=1000&after="+after, key, "", &page); status != 200 {
+		if status := s.Do(t, "GET", "/api/v1/events?limit=1000&after="+after, key, "", &page); status != 200 {
 			t.Fatal(status)
 		}
 		if len(page.Events) == 0 {
@@ -137,8 +138,8 @@ func shareMaster(t *testing.T) {
 // Two replicas share a job, and one is killed midway: every line is answered once and has one event, as if it had not been,
 // and the answers are those that the same requests have alone. What was sent is nowhere in the database.
 func TestJobSurvivesKill(t *testing.T) {
-	store := surroundings(t)
-	k := key(t, store, "me", "operator")
+	store := processtest.Store(t)
+	k := processtest.Key(t, store, "me", "operator")
 	shareMaster(t)
 	t.Setenv(config.Prefix+"LOG_LEVEL", "WARN")
 	t.Setenv(config.Prefix+"DEBUG", "false")
@@ -150,13 +151,13 @@ func TestJobSurvivesKill(t *testing.T) {
 		body.WriteString(strings.Replace(all[of(i)], "{", `{"metadata":{"said":"canary4711"},`, 1) + "\n")
 	}
 	first, second := replica(t, nil), replica(t, nil)
-	s := served{base: second.base}
+	s := processtest.Service{Base: second.base}
 	var j api.Job
-	if status := (served{base: first.base}).do(t, "POST", "/api/v1/jobs", k, body.String(), &j, "Content-Type", "application/x-ndjson"); status != 202 || j.Lines != lines {
+	if status := (processtest.Service{Base: first.base}).Do(t, "POST", "/api/v1/jobs", k, body.String(), &j, "Content-Type", "application/x-ndjson"); status != 202 || j.Lines != lines {
 		t.Fatalf("%d %+v", status, j)
 	}
-	progress := func() api.Job { s.do(t, "GET", "/api/v1/jobs/"+j.ID, k, "", &j); return j }
-	until(t, "a quarter done", func() bool { return progress().Done > lines/4 })
+	progress := func() api.Job { s.Do(t, "GET", "/api/v1/jobs/"+j.ID, k, "", &j); return j }
+	processtest.Until(t, "a quarter done", func() bool { return progress().Done > lines/4 })
 	first.kill()
 	killed := progress().Done
 	if killed >= lines {
@@ -183,12 +184,12 @@ func TestJobSurvivesKill(t *testing.T) {
 }
 
 // same compares a job's answers with those of /api/v1/map, but for the time.
-func same(t *testing.T, s served, k string, some []string, id string, of func(int) int) {
+func same(t *testing.T, s processtest.Service, k string, some []string, id string, of func(int) int) {
 	t.Helper()
 	var want []string
 	for _, body := range some {
 		var m api.Mapping
-		status := s.do(t, "POST", "/api/v1/map", k, body, &m)
+		status := s.Do(t, "POST", "/api/v1/map", k, body, &m)
 		m.Provenance.TS = ""
 		raw, err := json.Marshal(m)
 		if err != nil {
@@ -196,7 +197,7 @@ func same(t *testing.T, s served, k string, some []string, id string, of func(in
 		}
 		want = append(want, fmt.Sprintf("%d %s", status, raw))
 	}
-	req, _ := http.NewRequest(http.MethodGet, s.base+"/api/v1/jobs/"+id+"/result", nil)
+	req, _ := http.NewRequest(http.MethodGet, s.Base+"/api/v1/jobs/"+id+"/result", nil)
 	req.Header.Set("X-API-Key", k)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/llama-mapper/llama-mapper/services/checkpoint"
 	"github.com/llama-mapper/llama-mapper/services/control"
+	"github.com/llama-mapper/llama-mapper/services/process/processtest"
 )
 
 // asProgram in the environment makes the test binary be the mapper.
@@ -125,7 +126,7 @@ func send(dir string, c control.Command) (control.Reply, error) {
 
 // Whenever the mapper is killed during an activation, the next start serves the version that was active before.
 func TestKilledDuringActivation(t *testing.T) {
-	surroundings(t)
+	processtest.Store(t)
 	dir, active := activeStore(t)
 	next := control.Command{Action: "activate", Dir: nextVersion(t, active.Version), Margin: 1}
 	for name, made := range map[string]string{"while it is copied": ".new", "while it is tried": "mapper-tiny@next"} {

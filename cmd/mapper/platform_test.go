@@ -25,22 +25,23 @@ import (
 	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/process"
+	"github.com/llama-mapper/llama-mapper/services/process/processtest"
 	"github.com/llama-mapper/llama-mapper/services/web"
 )
 
 // What each role may, what a request without a right is told, and limits of a tenant.
 func TestAccess(t *testing.T) {
-	store := surroundings(t)
-	admin, operator, viewer := key(t, store, "a", "admin"), key(t, store, "a", "operator"), key(t, store, "a", "viewer")
-	limited := key(t, store, "limited", "operator")
+	store := processtest.Store(t)
+	admin, operator, viewer := processtest.Key(t, store, "a", "admin"), processtest.Key(t, store, "a", "operator"), processtest.Key(t, store, "a", "viewer")
+	limited := processtest.Key(t, store, "limited", "operator")
 	three := 3
 	if err := store.Set(context.Background(), "limited", access.Settings{KeyLimit: &three}); err != nil {
 		t.Fatal(err)
 	}
-	s := serve(t)
+	s := processtest.Serve(t, "mapper", build)
 	check := func(method, path, key, body string, want int, headers ...string) {
 		t.Helper()
-		if got := s.do(t, method, path, key, body, nil, headers...); got != want {
+		if got := s.Do(t, method, path, key, body, nil, headers...); got != want {
 			t.Errorf("%s %s: %d, want %d", method, path, got, want)
 		}
 	}
@@ -62,65 +63,65 @@ func TestAccess(t *testing.T) {
 		check("POST", "/api/v1/map", limited, bomb, map[bool]int{true: 200, false: 429}[i < three])
 	}
 	var made api.NewKeyResponse
-	if status := s.do(t, "POST", "/api/v1/api-keys", admin, `{"name":"ci","role":"operator","scopes":["map"],"expires_in_days":1}`, &made); status != 201 {
+	if status := s.Do(t, "POST", "/api/v1/api-keys", admin, `{"name":"ci","role":"operator","scopes":["map"],"expires_in_days":1}`, &made); status != 201 {
 		t.Fatalf("%d %+v", status, made)
 	}
-	until(t, "valid", func() bool { return s.do(t, "POST", "/api/v1/map", made.Key, bomb, nil) == 200 })
+	processtest.Until(t, "valid", func() bool { return s.Do(t, "POST", "/api/v1/map", made.Key, bomb, nil) == 200 })
 	check("GET", "/api/v1/taxonomy", made.Key, "", 403)
 	var second api.NewKeyResponse
-	if status := s.do(t, "POST", "/api/v1/api-keys/"+made.APIKey.ID+"/rotate", admin, `{"grace_minutes":60}`, &second); status != 201 {
+	if status := s.Do(t, "POST", "/api/v1/api-keys/"+made.APIKey.ID+"/rotate", admin, `{"grace_minutes":60}`, &second); status != 201 {
 		t.Fatalf("%d %+v", status, second)
 	}
-	until(t, "valid", func() bool { return s.do(t, "POST", "/api/v1/map", second.Key, bomb, nil) == 200 })
+	processtest.Until(t, "valid", func() bool { return s.Do(t, "POST", "/api/v1/map", second.Key, bomb, nil) == 200 })
 	check("POST", "/api/v1/map", made.Key, bomb, 200)
 	check("DELETE", "/api/v1/api-keys/"+made.APIKey.ID, admin, "", 204)
-	until(t, "revoked", func() bool { return s.do(t, "POST", "/api/v1/map", made.Key, bomb, nil) == 401 })
+	processtest.Until(t, "revoked", func() bool { return s.Do(t, "POST", "/api/v1/map", made.Key, bomb, nil) == 401 })
 }
 
 // A tenant's requests, to whatever route and with whatever id, neither show nor change anything of another tenant.
 func TestTenantsApart(t *testing.T) {
-	store := surroundings(t)
+	store := processtest.Store(t)
 	ctx := context.Background()
 	const secret = "tenant-a-only"
-	a, b := key(t, store, secret, "admin"), key(t, store, "b", "admin")
-	s := serve(t)
+	a, b := processtest.Key(t, store, secret, "admin"), processtest.Key(t, store, "b", "admin")
+	s := processtest.Serve(t, "mapper", build)
 	for i := range 5 {
-		s.do(t, "POST", "/api/v1/map", a, bomb, nil, "X-Request-ID", fmt.Sprint(secret, ".", i), "Idempotency-Key", fmt.Sprint(secret, i))
+		s.Do(t, "POST", "/api/v1/map", a, bomb, nil, "X-Request-ID", fmt.Sprint(secret, ".", i), "Idempotency-Key", fmt.Sprint(secret, i))
 	}
 	keys, err := store.Keys(ctx, secret)
 	if err != nil {
 		t.Fatal(err)
 	}
 	replays(t, s, a, secret+"0")
-	until(t, "five events", func() bool {
+	processtest.Until(t, "five events", func() bool {
 		var page api.EventsResponse
-		return s.do(t, "GET", "/api/v1/events", a, "", &page) == 200 && len(page.Events) == 5
+		return s.Do(t, "GET", "/api/v1/events", a, "", &page) == 200 && len(page.Events) == 5
 	})
 	apart(t, s, b, secret, keys[0].ID)
 	if after, err := store.Keys(ctx, secret); err != nil || after[0].RevokedAt != nil || after[0].ExpiresAt != nil || len(after) != 1 {
 		t.Errorf("the other tenant changed the keys: %v %v", after, err)
 	}
-	if status := s.do(t, "POST", "/api/v1/map", a, bomb, nil); status != 200 {
+	if status := s.Do(t, "POST", "/api/v1/map", a, bomb, nil); status != 200 {
 		t.Errorf("the key of the first tenant: %d", status)
 	}
 }
 
 // replays sends a request again under an Idempotency-Key that was used for it.
-func replays(t *testing.T, s served, a, once string) {
+func replays(t *testing.T, s processtest.Service, a, once string) {
 	t.Helper()
 	var first, replayed api.Mapping
-	s.do(t, "POST", "/api/v1/map", a, bomb, &first, "Idempotency-Key", once)
-	s.do(t, "POST", "/api/v1/map", a, bomb, &replayed, "Idempotency-Key", once)
+	s.Do(t, "POST", "/api/v1/map", a, bomb, &first, "Idempotency-Key", once)
+	s.Do(t, "POST", "/api/v1/map", a, bomb, &replayed, "Idempotency-Key", once)
 	if first.Provenance.TS == "" || first.Provenance.TS != replayed.Provenance.TS {
 		t.Errorf("%+v and again %+v", first.Provenance, replayed.Provenance)
 	}
-	if status := s.do(t, "POST", "/api/v1/map", a, `{"detector":"x","output":"other"}`, nil, "Idempotency-Key", once); status != 409 {
+	if status := s.Do(t, "POST", "/api/v1/map", a, `{"detector":"x","output":"other"}`, nil, "Idempotency-Key", once); status != 409 {
 		t.Errorf("another body under the same Idempotency-Key: %d", status)
 	}
 }
 
 // apart sends any request to any route with the key of another tenant than the one whose id and key id are secret.
-func apart(t *testing.T, s served, b, secret, keyID string) {
+func apart(t *testing.T, s processtest.Service, b, secret, keyID string) {
 	t.Helper()
 	ids := []string{keyID, secret, "1", "0", ""}
 	routes := slices.DeleteFunc(s.Router.Routes(), func(r web.Route) bool { return r.Scope == web.Open })
@@ -130,7 +131,7 @@ func apart(t *testing.T, s served, b, secret, keyID string) {
 		path := regexp.MustCompile(`\{\w+\}`).ReplaceAllString(r.Path, id) + rapid.SampledFrom([]string{"", "?after=0", "?after=" + id, "?tenant=" + secret, "?limit=1000"}).Draw(rt, "query")
 		body := rapid.SampledFrom([]string{"", `{"grace_minutes":0}`, bomb, `{"detector":"x","output":"a","tenant_id":"` + secret + `"}`, `{"name":"x","role":"viewer"}`, `{"requests":[` + bomb + `]}`}).Draw(rt, "body")
 		headers := rapid.SampledFrom([][]string{nil, {"X-Tenant-ID", secret}, {"X-Tenant-ID", "b"}, {"Idempotency-Key", secret}}).Draw(rt, "headers")
-		req, err := http.NewRequest(r.Method, s.base+path, strings.NewReader(body))
+		req, err := http.NewRequest(r.Method, s.Base+path, strings.NewReader(body))
 		if err != nil {
 			rt.Skip("no URL")
 		}
@@ -165,7 +166,7 @@ func TestPlatformCost(t *testing.T) {
 	best := 0.0
 	for round := range 6 {
 		without := spent(t, bare, k, 1000)
-		with := spent(t, full.base, k, 1000)
+		with := spent(t, full.Base, k, 1000)
 		best = max(best, float64(without)/float64(with))
 		t.Logf("round %d: %v a request without, %v with: %.0f %%", round, without, with, 100*float64(without)/float64(with))
 		if round > 1 && best >= 0.85 {
@@ -177,16 +178,16 @@ func TestPlatformCost(t *testing.T) {
 
 // withAndWithout serves one model twice: as it ships, and at the second address without keys, limits, journal and
 // metrics.
-func withAndWithout(t *testing.T) (full served, bare, k string) {
+func withAndWithout(t *testing.T) (full processtest.Service, bare, k string) {
 	t.Helper()
-	store := surroundings(t)
+	store := processtest.Store(t)
 	t.Setenv(config.Prefix+"LOG_LEVEL", "WARN")
 	t.Setenv(config.Prefix+"DEBUG", "false")
 	t.Setenv(config.Prefix+"LIMITS__KEY", "100000000")
 	t.Setenv(config.Prefix+"LIMITS__TENANT", "100000000")
-	k = key(t, store, "me", "operator")
+	k = processtest.Key(t, store, "me", "operator")
 	t.Setenv(config.Prefix+"MAPPING__TIMEOUT_MS", "60000")
-	full = serveWith(t, func(p *process.Process) error {
+	full = processtest.Serve(t, "mapper", func(p *process.Process) error {
 		service, err := buildMapper(p)
 		if err != nil {
 			return err

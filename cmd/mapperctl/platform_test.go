@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -13,27 +12,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/llama-mapper/llama-mapper/api"
-	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/audit"
 	"github.com/llama-mapper/llama-mapper/services/journal"
 	"github.com/llama-mapper/llama-mapper/services/postgres/postgrestest"
+	"github.com/llama-mapper/llama-mapper/services/process/processtest"
 )
-
-// surroundings gives the commands a database without a schema and a state directory.
-func surroundings(t *testing.T) {
-	t.Helper()
-	of := postgrestest.New(t)
-	t.Chdir("../..")
-	for _, service := range []string{"mapper", "access"} {
-		d := of(service)
-		prefix := config.Prefix + strings.ToUpper(service) + "_DATABASE__"
-		t.Setenv(prefix+"HOST", d.Host)
-		t.Setenv(prefix+"PORT", fmt.Sprint(d.Port))
-		t.Setenv(prefix+"NAME", d.Name)
-	}
-	t.Setenv(config.Prefix+"STATE_DIR", t.TempDir())
-}
 
 // ctl runs the program and returns what it prints.
 func ctl(args ...string) (string, error) {
@@ -48,7 +32,7 @@ func ctl(args ...string) (string, error) {
 
 // An operator's first day: schemas, a tenant with a key, its limits, a rotation, the audit, the end of the tenant.
 func TestOperate(t *testing.T) {
-	surroundings(t)
+	processtest.Environment(t, postgrestest.New(t))
 	must := func(want string, args ...string) string {
 		t.Helper()
 		out, err := ctl(args...)

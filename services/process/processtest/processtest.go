@@ -1,8 +1,9 @@
-// Package processtest runs a service as its command does, on a database and a port of its own.
+// Package processtest runs a service as its command does, on a database, a state directory and a port of its own.
 package processtest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,56 +22,36 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/process"
 )
 
-// Service runs until the test ends.
-type Service struct {
-	*process.Process
-	Key string // of an operator
-}
-
-// Run starts a service in the directory of its command.
-func Run(t *testing.T, name string, build func(*process.Process) error) Service {
+// Environment gives what the test starts a database, a state directory and free ports, at the top of the tree. The test
+// is two directories below it.
+func Environment(t *testing.T, of func(service string) config.Database) {
 	t.Helper()
-	of, ctx := postgrestest.Migrated(t), context.Background()
 	t.Chdir("../..")
-	d := of("access")
-	for key, value := range map[string]string{
-		"ACCESS_DATABASE__HOST": d.Host, "ACCESS_DATABASE__PORT": fmt.Sprint(d.Port), "ACCESS_DATABASE__NAME": d.Name,
-		"STATE_DIR": t.TempDir(), "HTTP__HOST": "127.0.0.1", "HTTP__" + strings.ToUpper(name) + "_PORT": "0",
-	} {
-		t.Setenv(config.Prefix+key, value)
+	for _, service := range []string{"mapper", "access"} {
+		d := of(service)
+		prefix := config.Prefix + strings.ToUpper(service) + "_DATABASE__"
+		t.Setenv(prefix+"HOST", d.Host)
+		t.Setenv(prefix+"PORT", fmt.Sprint(d.Port))
+		t.Setenv(prefix+"NAME", d.Name)
 	}
-	c, err := config.Load("config/development.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := newKey(t, c)
-	p, err := process.Start(name, c, build)
-	if err != nil {
-		t.Fatal(err)
-	}
-	run, stop := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- p.Serve(run) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	s := Service{p, key}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		if status, _ := s.Do(t, http.MethodGet, "/ready", "", ""); status == http.StatusOK {
-			return s
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("not ready in a minute")
-		}
+	t.Setenv(config.Prefix+"STATE_DIR", t.TempDir())
+	t.Setenv(config.Prefix+"HTTP__HOST", "127.0.0.1")
+	for _, service := range []string{"MAPPER", "ORCHESTRATION", "ANALYSIS"} {
+		t.Setenv(config.Prefix+"HTTP__"+service+"_PORT", "0")
 	}
 }
 
-func newKey(t *testing.T, c config.Config) string {
+// Store is Environment on migrated schemas, and the store of keys there.
+func Store(t *testing.T) *access.Store {
 	t.Helper()
-	ctx := context.Background()
+	of := postgrestest.Migrated(t)
+	Environment(t, of)
+	return OpenStore(t, Settings(t))
+}
+
+// OpenStore opens the store of keys that settings lead to.
+func OpenStore(t *testing.T, c config.Config) *access.Store {
+	t.Helper()
 	secrets, err := access.NewSecrets(c)
 	if err != nil {
 		t.Fatal(err)
@@ -79,26 +60,84 @@ func newKey(t *testing.T, c config.Config) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer pool.Close()
-	store := access.NewStore(pool, secrets)
-	if _, err := store.EnsureTenant(ctx, "me"); err != nil {
+	t.Cleanup(pool.Close)
+	return access.NewStore(pool, secrets)
+}
+
+// Settings are those of development in the environment of now.
+func Settings(t *testing.T) config.Config {
+	t.Helper()
+	c, err := config.Load("config/development.yaml")
+	if err != nil {
 		t.Fatal(err)
 	}
-	key, _, err := store.CreateKey(ctx, "me", access.NewKey{Role: "operator"})
+	return c
+}
+
+// Key makes a key of a tenant, which is made too.
+func Key(t *testing.T, store *access.Store, tenant, role string) string {
+	t.Helper()
+	ctx := context.Background()
+	if _, err := store.EnsureTenant(ctx, tenant); err != nil {
+		t.Fatal(err)
+	}
+	key, _, err := store.CreateKey(ctx, tenant, access.NewKey{Role: role})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return key
 }
 
-// Do sends a request with a key and returns the status and the body.
-func (s Service) Do(t *testing.T, method, path, key, body string) (int, []byte) {
+// Service is something at an address that answers, in this process or another.
+type Service struct {
+	*process.Process // nil in another process
+	Base             string
+}
+
+// Serve runs a service until the test ends, and returns once it is ready.
+func Serve(t *testing.T, name string, build func(*process.Process) error) Service {
 	t.Helper()
-	req, err := http.NewRequestWithContext(context.Background(), method, "http://"+s.Address().String()+path, strings.NewReader(body))
+	p, err := process.Start(name, Settings(t), build)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("X-API-Key", key)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Serve(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("stopped with %v", err)
+		}
+	})
+	s := Service{p, "http://" + p.Address().String()}
+	Until(t, "ready", func() bool { return s.Do(t, http.MethodGet, "/ready", "", "", nil) == http.StatusOK })
+	return s
+}
+
+// Until waits for something that must come.
+func Until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not %s in a minute", what)
+		}
+	}
+}
+
+// Do sends a request with a key and headers, decodes the answer into out unless that is nil, and returns the status.
+func (s Service) Do(t *testing.T, method, path, key, body string, out any, headers ...string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), method, s.Base+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key != "" {
+		req.Header.Set("X-API-Key", key)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -108,11 +147,17 @@ func (s Service) Do(t *testing.T, method, path, key, body string) (int, []byte) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return res.StatusCode, raw
+	if out != nil {
+		if err := json.Unmarshal(raw, out); err != nil {
+			t.Fatalf("%s %s: %s, %v", method, path, raw, err)
+		}
+	}
+	return res.StatusCode
 }
 
-// Documented holds the routes that are the service's own to an OpenAPI document.
-func (s Service) Documented(t *testing.T, file string) {
+// Documented holds the routes of a service to an OpenAPI document; shared are the beginnings of those that another
+// document has.
+func (s Service) Documented(t *testing.T, file string, shared ...string) {
 	t.Helper()
 	doc, err := openapi3.NewLoader().LoadFromFile(file)
 	if err != nil {
@@ -125,7 +170,7 @@ func (s Service) Documented(t *testing.T, file string) {
 		}
 	}
 	for _, r := range s.Router.Routes() {
-		if r.Scope != "" && !strings.HasPrefix(r.Path, "/api/v1/api-keys") {
+		if !slices.ContainsFunc(shared, func(prefix string) bool { return strings.HasPrefix(r.Path, prefix) }) {
 			routed = append(routed, r.Method+" "+r.Path)
 		}
 	}
@@ -135,3 +180,6 @@ func (s Service) Documented(t *testing.T, file string) {
 		t.Errorf("documented %v, routed %v", documented, routed)
 	}
 }
+
+// Shared are the beginnings of the routes that all services have, and openapi.yaml documents.
+var Shared = []string{"/health", "/ready", "/metrics", "/api/v1/api-keys"}
