@@ -19,12 +19,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/config"
-	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/postgres"
 	"github.com/llama-mapper/llama-mapper/services/process/processtest"
 )
@@ -115,16 +113,7 @@ func newDrill(t *testing.T) *drill {
 		}
 		m.Close()
 	}
-	secrets, err := access.NewSecrets(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool, err := postgres.Open(c.DatabaseOf("access"), "access", prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	d.key = processtest.Key(t, access.NewStore(pool, secrets), "me", "operator")
+	d.key = processtest.Key(t, processtest.OpenStore(t, c), "me", "operator")
 	d.child = startProcess(t, "checkpoints/mapper-tiny", os.Stderr)
 	d.port = d.child.base[strings.LastIndex(d.child.base, ":")+1:]
 	return d
@@ -240,28 +229,22 @@ func TestDrillKillMapper(t *testing.T) {
 // PostgreSQL is killed three times under load; no request notices.
 func TestDrillKillPostgres(t *testing.T) {
 	d := newDrill(t)
-	data := d.dataOf(t)
-	wait := d.load(requests)
-	for range 3 {
-		time.Sleep(3 * time.Second)
-		d.kill(t, data+"/postmaster.pid")
-		time.Sleep(3 * time.Second)
-		d.up(t)
-	}
-	wait()
-	d.settle(t)
-	if n := d.failed.Load(); n > 0 {
-		t.Errorf("%d requests failed", n)
-	}
+	d.unnoticed(t, d.dataOf(t)+"/postmaster.pid")
 }
 
 // Redis is killed three times under load; no request notices.
 func TestDrillKillRedis(t *testing.T) {
 	d := newDrill(t)
+	d.unnoticed(t, d.dir+"/redis.pid")
+}
+
+// unnoticed kills the server of a pid file three times under load, and starts it again.
+func (d *drill) unnoticed(t *testing.T, file string) {
+	t.Helper()
 	wait := d.load(requests)
 	for range 3 {
 		time.Sleep(3 * time.Second)
-		d.kill(t, d.dir+"/redis.pid")
+		d.kill(t, file)
 		time.Sleep(3 * time.Second)
 		d.up(t)
 	}

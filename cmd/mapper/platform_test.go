@@ -154,22 +154,22 @@ func apart(t *testing.T, s processtest.Service, b, secret, keyID string) {
 	})
 }
 
-// With keys, limits, journal and metrics an answer costs little more of the process's time than without: at least 85 % of
-// the time goes into what both do. Both stand on the same model, and are measured in turn; time that the machine spends
-// on other things does not count, and what is left of noise goes both ways, so that the best of the rounds counts.
-// `make drill` compares the answers of a second.
+// With keys, limits, journal and metrics an answer costs the mapper's process at most a ninth more processor time, so
+// that it answers nine tenths of what it answers without them. Both stand on the same model, and are measured in turn;
+// time that the machine spends on other things does not count, and what is left of noise goes both ways, so that the
+// best of the rounds counts. `make drill` compares the answers of a second.
 func TestPlatformCost(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the race detector slows Go and not llama.cpp")
 	}
 	full, bare, k := withAndWithout(t)
 	best := 0.0
-	for round := range 6 {
+	for round := range 10 {
 		without := spent(t, bare, k, 1000)
 		with := spent(t, full.Base, k, 1000)
 		best = max(best, float64(without)/float64(with))
 		t.Logf("round %d: %v a request without, %v with: %.0f %%", round, without, with, 100*float64(without)/float64(with))
-		if round > 1 && best >= 0.85 {
+		if round > 1 && best >= 0.9 {
 			return
 		}
 	}

@@ -19,10 +19,10 @@ import (
 // Register adds the routes of jobs.
 func (s *Service) Register(r *web.Router) {
 	r.HandleStream(fasthttp.MethodPost, "/api/v1/jobs", access.Map, s.handleCreate)
-	r.Handle(fasthttp.MethodGet, "/api/v1/jobs", access.Map, s.handleList)
-	r.Handle(fasthttp.MethodGet, "/api/v1/jobs/{id}", access.Map, s.handleGet)
-	r.Handle(fasthttp.MethodGet, "/api/v1/jobs/{id}/result", access.Map, s.handleResult)
-	r.Handle(fasthttp.MethodDelete, "/api/v1/jobs/{id}", access.Map, s.handleCancel)
+	r.Handle(fasthttp.MethodGet, "/api/v1/jobs", access.Map, access.Bounded(s.handleList))
+	r.Handle(fasthttp.MethodGet, "/api/v1/jobs/{id}", access.Map, access.Bounded(s.handleGet))
+	r.Handle(fasthttp.MethodGet, "/api/v1/jobs/{id}/result", access.Map, access.Bounded(s.handleResult))
+	r.Handle(fasthttp.MethodDelete, "/api/v1/jobs/{id}", access.Map, access.Bounded(s.handleCancel))
 }
 
 func (s *Service) handleCreate(rc *fasthttp.RequestCtx) error {
@@ -42,17 +42,17 @@ func (s *Service) handleCreate(rc *fasthttp.RequestCtx) error {
 	if err != nil {
 		return err
 	}
-	caller := access.CallerOf(rc)
-	ctx := web.Context(rc)
-	id, err := s.receive(ctx, caller, body, modelOnly)
+	id, err := s.receive(web.Context(rc), access.CallerOf(rc), body, modelOnly)
 	if err != nil {
 		return postgres.Away(err)
 	}
-	j, err := s.job(ctx, caller.Tenant.ID, id)
-	if err != nil {
-		return postgres.Away(err)
-	}
-	return web.JSON(rc, fasthttp.StatusAccepted, j)
+	return access.Bounded(func(ctx context.Context, rc *fasthttp.RequestCtx, c access.Caller) error {
+		j, err := s.job(ctx, c.Tenant.ID, id)
+		if err != nil {
+			return err
+		}
+		return web.JSON(rc, fasthttp.StatusAccepted, j)
+	})(rc)
 }
 
 // receive makes a job of a body; of a body that does not come to its end nothing stays.
@@ -110,49 +110,40 @@ func (u *unzipped) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-func (s *Service) handleList(rc *fasthttp.RequestCtx) error {
-	ctx, cancel := context.WithTimeout(web.Context(rc), postgres.Deadline)
-	defer cancel()
-	jobs, err := s.jobs(ctx, access.CallerOf(rc).Tenant.ID)
+func (s *Service) handleList(ctx context.Context, rc *fasthttp.RequestCtx, c access.Caller) error {
+	jobs, err := s.jobs(ctx, c.Tenant.ID)
 	if err != nil {
-		return postgres.Away(err)
+		return err
 	}
 	return web.JSON(rc, fasthttp.StatusOK, api.JobsResponse{Jobs: jobs})
 }
 
-func (s *Service) handleGet(rc *fasthttp.RequestCtx) error {
-	ctx, cancel := context.WithTimeout(web.Context(rc), postgres.Deadline)
-	defer cancel()
-	j, err := s.job(ctx, access.CallerOf(rc).Tenant.ID, web.Param(rc, "id"))
+func (s *Service) handleGet(ctx context.Context, rc *fasthttp.RequestCtx, c access.Caller) error {
+	j, err := s.job(ctx, c.Tenant.ID, web.Param(rc, "id"))
 	if err != nil {
-		return postgres.Away(err)
+		return err
 	}
 	return web.JSON(rc, fasthttp.StatusOK, j)
 }
 
-func (s *Service) handleResult(rc *fasthttp.RequestCtx) error {
+func (s *Service) handleResult(ctx context.Context, rc *fasthttp.RequestCtx, c access.Caller) error {
 	partial, err := flag(rc, "partial", "1")
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(web.Context(rc), postgres.Deadline)
-	defer cancel()
-	caller := access.CallerOf(rc)
-	j, err := s.job(ctx, caller.Tenant.ID, web.Param(rc, "id"))
+	j, err := s.job(ctx, c.Tenant.ID, web.Param(rc, "id"))
 	if err != nil {
-		return postgres.Away(err)
+		return err
 	}
 	if j.State != api.JobDone && !partial {
 		return api.Errorf(api.Conflict, "the job is %s; partial=1 has the lines that are done", j.State)
 	}
-	return web.Stream(rc, "application/x-ndjson", &result{Service: s, ctx: web.Context(rc), tenant: caller.Tenant, job: j})
+	return web.Stream(rc, "application/x-ndjson", &result{Service: s, ctx: web.Context(rc), tenant: c.Tenant, job: j})
 }
 
-func (s *Service) handleCancel(rc *fasthttp.RequestCtx) error {
-	ctx, cancel := context.WithTimeout(web.Context(rc), postgres.Deadline)
-	defer cancel()
-	if err := s.cancel(ctx, access.CallerOf(rc).Tenant.ID, web.Param(rc, "id")); err != nil {
-		return postgres.Away(err)
+func (s *Service) handleCancel(ctx context.Context, rc *fasthttp.RequestCtx, c access.Caller) error {
+	if err := s.cancel(ctx, c.Tenant.ID, web.Param(rc, "id")); err != nil {
+		return err
 	}
 	rc.SetStatusCode(fasthttp.StatusNoContent)
 	return nil

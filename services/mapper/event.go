@@ -70,14 +70,22 @@ func (v vocabulary) spells(native string) bool {
 	if v.labels[strings.ToLower(native)] {
 		return true
 	}
-	words := strings.Fields(normalizeWords(native))
-	if !label.MatchString(native) || len(words) == 0 || len(words) > maxWords {
-		return false
-	}
+	words := labelWords(native)
 	for _, w := range words {
 		if !v.words[w] && (!isDigit(w[0]) || len(w) > 3) {
 			return false
 		}
 	}
-	return true
+	return words != nil
+}
+
+// labelWords are the words of what has the form of a label; nil of what has not.
+func labelWords(native string) []string {
+	if !label.MatchString(native) {
+		return nil
+	}
+	if words := strings.Fields(normalizeWords(native)); len(words) > 0 && len(words) <= maxWords {
+		return words
+	}
+	return nil
 }

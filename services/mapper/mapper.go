@@ -193,7 +193,10 @@ func (s *Service) label(ctx context.Context, q question, said []wire.Finding) ([
 		findings[i], err = s.ask(ctx, q, said[i])
 		return err
 	}
-	if len(open) == 1 { // the usual case needs no other goroutine
+	switch len(open) { // the usual cases need no other goroutine
+	case 0:
+		return findings, nil
+	case 1:
 		return findings, ask(ctx, open[0])
 	}
 	group := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError().WithMaxGoroutines(findingsAtOnce)
@@ -242,7 +245,7 @@ func (s *Service) propose(q question, findings []api.Finding) {
 		if f.Source == api.SourceModel {
 			findings[i].Candidates = nil
 		}
-		if s.opts.Reviewer != nil && !q.modelOnly && (f.Source == api.SourceModel || f.Source == api.SourceFallback) && label.MatchString(f.Native) && len(strings.Fields(normalizeWords(f.Native))) <= maxWords {
+		if s.opts.Reviewer != nil && !q.modelOnly && (f.Source == api.SourceModel || f.Source == api.SourceFallback) && labelWords(f.Native) != nil {
 			s.opts.Reviewer.Propose(q.tenant, q.name, f, q.table != nil)
 		}
 	}

@@ -2,49 +2,27 @@ package review
 
 import (
 	"context"
-	"strconv"
 
 	"github.com/valyala/fasthttp"
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/access"
-	"github.com/llama-mapper/llama-mapper/services/postgres"
 	"github.com/llama-mapper/llama-mapper/services/web"
 )
 
 // Register adds the routes of the review queue and of the overrides.
 func (s *Store) Register(r *web.Router) {
-	add := func(method, path, scope string, do func(context.Context, *fasthttp.RequestCtx, access.Caller) error) {
-		r.Handle(method, path, scope, func(rc *fasthttp.RequestCtx) error {
-			ctx, cancel := context.WithTimeout(web.Context(rc), postgres.Deadline)
-			defer cancel()
-			return postgres.Away(do(ctx, rc, access.CallerOf(rc)))
-		})
-	}
-	add(fasthttp.MethodGet, "/api/v1/review", access.Review, s.getProposals)
-	add(fasthttp.MethodPost, "/api/v1/review", access.Review, s.postDecision)
-	add(fasthttp.MethodGet, "/api/v1/review/history", access.Review, s.getHistory)
-	add(fasthttp.MethodGet, "/api/v1/overrides", access.Read, s.getOverrides)
-	add(fasthttp.MethodPost, "/api/v1/overrides", access.Review, s.postOverride)
-	add(fasthttp.MethodGet, "/api/v1/overrides/export", access.Read, s.getExport)
-	add(fasthttp.MethodDelete, "/api/v1/overrides/{id}", access.Review, s.deleteOverride)
-}
-
-// limitOf reads ?limit, which is 50 unless it says otherwise.
-func limitOf(rc *fasthttp.RequestCtx) (int, error) {
-	v := rc.QueryArgs().Peek("limit")
-	if v == nil {
-		return 50, nil
-	}
-	limit, err := strconv.Atoi(string(v))
-	if err != nil || limit < 1 || limit > api.MaxProposals {
-		return 0, api.Errorf(api.InvalidRequest, "limit must be 1 to %d", api.MaxProposals)
-	}
-	return limit, nil
+	r.Handle(fasthttp.MethodGet, "/api/v1/review", access.Review, access.Bounded(s.getProposals))
+	r.Handle(fasthttp.MethodPost, "/api/v1/review", access.Review, access.Bounded(s.postDecision))
+	r.Handle(fasthttp.MethodGet, "/api/v1/review/history", access.Review, access.Bounded(s.getHistory))
+	r.Handle(fasthttp.MethodGet, "/api/v1/overrides", access.Read, access.Bounded(s.getOverrides))
+	r.Handle(fasthttp.MethodPost, "/api/v1/overrides", access.Review, access.Bounded(s.postOverride))
+	r.Handle(fasthttp.MethodGet, "/api/v1/overrides/export", access.Read, access.Bounded(s.getExport))
+	r.Handle(fasthttp.MethodDelete, "/api/v1/overrides/{id}", access.Review, access.Bounded(s.deleteOverride))
 }
 
 func (s *Store) getProposals(ctx context.Context, rc *fasthttp.RequestCtx, c access.Caller) error {
-	limit, err := limitOf(rc)
+	limit, err := web.Limit(rc, 50, api.MaxProposals)
 	if err != nil {
 		return err
 	}
@@ -76,7 +54,7 @@ func (s *Store) postDecision(ctx context.Context, rc *fasthttp.RequestCtx, c acc
 }
 
 func (s *Store) getHistory(ctx context.Context, rc *fasthttp.RequestCtx, c access.Caller) error {
-	limit, err := limitOf(rc)
+	limit, err := web.Limit(rc, 50, api.MaxProposals)
 	if err != nil {
 		return err
 	}
