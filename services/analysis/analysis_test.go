@@ -26,10 +26,10 @@ func feed(t *testing.T, n int) string {
 		page := api.EventsResponse{Events: []json.RawMessage{}, Next: fmt.Sprint(after)}
 		for seq := after + 1; seq <= n && len(page.Events) < api.MaxEvents; seq++ {
 			e := api.Event{Kind: api.EventMapping, Detector: "d", Source: api.SourceModel, Taxonomy: []string{"OTHER.Spam"}, Confidence: 0.5}
-			switch {
-			case seq%10 == 0:
+			switch seq % 10 {
+			case 0:
 				e = api.Event{Kind: api.EventDrift}
-			case seq%10 == 1:
+			case 1:
 				e.Taxonomy, e.Source = []string{"OTHER.Unknown"}, api.SourceFallback
 			}
 			raw, err := json.Marshal(e)
