@@ -18,7 +18,7 @@ LINT_VERSION := v2.15.0
 
 # Starts a private PostgreSQL and Redis for a recipe's shell, and ends them with it. $(1) names their directory, $(2) is
 # more options of PostgreSQL.
-SERVERS = trap 'deploy/servers.sh .run/$(1) stop' EXIT; mkdir -p .run; PG_OPTIONS="$(2)" deploy/servers.sh .run/$(1) >.run/$(1).env; set -a; . .run/$(1).env; set +a
+SERVERS = trap 'deploy/servers.sh .run/$(1) stop' EXIT; mkdir -p .run; (umask 077; PG_OPTIONS="$(2)" deploy/servers.sh .run/$(1) >.run/$(1).env); set -a; . .run/$(1).env; set +a
 
 .PHONY: help
 help: ## this list
@@ -104,7 +104,7 @@ check: tools ## lint, vet, format, race tests, tidy, a short fuzz of every parse
 .PHONY: bench
 bench: build ## measure: bare decode loop, the mapper over HTTP, overload, and llama-server if it was built
 	@$(call SERVERS,bench); export LLAMA_MAPPER_STATE_DIR=.run/bench/state; bin/mapperctl migrate up all >/dev/null; \
-	key=$$(bin/mapperctl keys create --tenant bench 2>/dev/null); \
+	key=$$(bin/mapperctl keys create --tenant bench); \
 	$(GO) run -tags llama ./bench -key "$$key" -tools "$$(ls -d $$dir/tools/bin 2>/dev/null)"
 
 .PHONY: clean

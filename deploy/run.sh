@@ -32,7 +32,10 @@ set -a
 . .run/env
 set +a
 bin/mapperctl migrate up all >.run/migrate.log
-[ -s .run/key ] || { bin/mapperctl keys create --tenant me --role admin --name "make run" >.run/key.new 2>/dev/null && mv .run/key.new .run/key; }
+if [ ! -s .run/key ]; then
+	bin/mapperctl keys create --tenant me --role admin --name "make run" >.run/key.new 2>.run/keys.log || { cat .run/keys.log >&2; exit 1; }
+	mv .run/key.new .run/key
+fi
 for service in mapper orchestration analysis; do
 	bin/$service -config config/development.yaml 2>.run/$service.log &
 	pids="$pids $!"
