@@ -56,6 +56,10 @@ func (g *Gate) Check(rc *fasthttp.RequestCtx, scope string) error {
 	if !slices.Contains(caller.Key.Scopes, scope) {
 		return api.Errorf(api.Forbidden, "this key does not have the scope %s", scope)
 	}
+	if caller.Service { // it was counted where it came in
+		caller.Enter(rc)
+		return nil
+	}
 	decision := g.limiter.Allow(
 		limit.Rule{Kind: "key", ID: caller.Key.ID, PerMinute: either(caller.Tenant.KeyLimit, g.limits.Key)},
 		limit.Rule{Kind: "tenant", ID: caller.Tenant.ID, PerMinute: either(caller.Tenant.TenantLimit, g.limits.Tenant)},

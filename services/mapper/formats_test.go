@@ -9,7 +9,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/llama-mapper/llama-mapper/api"
-	"github.com/llama-mapper/llama-mapper/services/mapper/wire"
+	"github.com/llama-mapper/llama-mapper/services/wire"
 )
 
 // The vendors that an answer may name are those that wire reads.

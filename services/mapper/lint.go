@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/llama-mapper/llama-mapper/config"
-	"github.com/llama-mapper/llama-mapper/services/mapper/wire"
+	"github.com/llama-mapper/llama-mapper/services/wire"
 )
 
 // Problem is a mistake in a table.

@@ -9,13 +9,13 @@ import (
 	"testing/fstest"
 
 	"github.com/llama-mapper/llama-mapper/config"
-	"github.com/llama-mapper/llama-mapper/services/mapper/wire"
+	"github.com/llama-mapper/llama-mapper/services/wire"
 )
 
 // The tables that ship have no problem, and answer every label of the vendors' lists.
 func TestLintShipped(t *testing.T) {
 	taxonomy, _ := shippedTables(t)
-	for _, p := range append(LintTables(config.Detectors(), taxonomy), LintVendors(config.Detectors(), os.DirFS("wire/testdata/vendors"), taxonomy)...) {
+	for _, p := range append(LintTables(config.Detectors(), taxonomy), LintVendors(config.Detectors(), os.DirFS("../wire/testdata/vendors"), taxonomy)...) {
 		t.Errorf("%s:%d: %s: %s", p.File, p.Line, p.Rule, p.Text)
 	}
 }

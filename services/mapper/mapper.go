@@ -18,8 +18,8 @@ import (
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/framework"
-	"github.com/llama-mapper/llama-mapper/services/mapper/wire"
 	"github.com/llama-mapper/llama-mapper/services/migration"
+	"github.com/llama-mapper/llama-mapper/services/wire"
 )
 
 // Model answers for findings that no table knows. *Local is one.

@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/llama-mapper/llama-mapper/config"
-	"github.com/llama-mapper/llama-mapper/services/mapper/wire"
+	"github.com/llama-mapper/llama-mapper/services/wire"
 )
 
 // table says what one detector's labels mean.

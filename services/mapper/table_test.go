@@ -13,10 +13,10 @@ import (
 	"testing"
 
 	"github.com/llama-mapper/llama-mapper/config"
-	"github.com/llama-mapper/llama-mapper/services/mapper/wire"
+	"github.com/llama-mapper/llama-mapper/services/wire"
 )
 
-var update = flag.Bool("update", false, "write what tables answer into the cases of wire/testdata")
+var update = flag.Bool("update", false, "write what tables answer into the cases of services/wire/testdata")
 
 func shippedTables(t testing.TB) (*Taxonomy, Tables) {
 	t.Helper()
@@ -60,7 +60,7 @@ func answers(t testing.TB, tables Tables, detector, output string) []string {
 // Every case of the corpus gets the labels that its file says.
 func TestCorpusLabels(t *testing.T) {
 	_, tables := shippedTables(t)
-	paths, err := filepath.Glob("wire/testdata/cases/*.json")
+	paths, err := filepath.Glob("../wire/testdata/cases/*.json")
 	if err != nil || len(paths) < 100 {
 		t.Fatalf("%d cases, %v", len(paths), err)
 	}
@@ -107,7 +107,7 @@ func TestCorpusLabels(t *testing.T) {
 // vendorLists are the vendors' own lists of labels, by the detector of their table.
 func vendorLists(t testing.TB) map[string][]string {
 	t.Helper()
-	paths, err := filepath.Glob("wire/testdata/vendors/*.txt")
+	paths, err := filepath.Glob("../wire/testdata/vendors/*.txt")
 	if err != nil || len(paths) == 0 {
 		t.Fatal("no lists", err)
 	}

@@ -176,6 +176,9 @@ func recognise(detector, output string) (format, error) {
 	if err != nil {
 		return format{}, err
 	}
+	if isEnvelope(d) {
+		return format{parse: parseEnvelope}, nil
+	}
 	for _, byName := range []bool{true, false} {
 		for _, f := range formats {
 			if f.shape != nil && (!byName && !f.only || f.named(detector)) && f.shape(d) {
