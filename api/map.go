@@ -189,12 +189,14 @@ func (r *MapRequest) check(tenant string) error {
 }
 
 // decode reads strict JSON: valid UTF-8, bounded depth, no unknown field, nothing after it.
-func decode(body []byte, into any) error {
+func decode(body []byte, into any) error { return decodeAtMost(MaxBody, body, into) }
+
+func decodeAtMost(most int, body []byte, into any) error {
 	switch {
 	case len(body) == 0:
 		return Errorf(InvalidRequest, "the body is empty; send a JSON object")
-	case len(body) > MaxBody:
-		return Errorf(PayloadTooLarge, "the body has %d bytes; at most %d are taken", len(body), MaxBody)
+	case len(body) > most:
+		return Errorf(PayloadTooLarge, "the body has %d bytes; at most %d are taken", len(body), most)
 	case !utf8.Valid(body):
 		return Errorf(InvalidRequest, "the body is not valid UTF-8")
 	}

@@ -30,7 +30,7 @@ func (b builtin) Ask(ctx context.Context, in Input) (wire.Output, error) {
 	}
 	out := wire.Output{Vendor: "own"}
 	for _, h := range hits {
-		at := wire.Span{Byte: &[2]int{h.Start, h.End}, Rune: &[2]int{h.RuneStart, h.RuneEnd}}
+		at := wire.Span{Byte: &[2]int{h.Start, h.End}, Rune: &[2]int{h.RuneStart, h.RuneEnd}, Why: h.Rule}
 		i := slices.IndexFunc(out.Findings, func(f wire.Finding) bool { return f.Native == h.Label })
 		if i < 0 {
 			score := h.Score

@@ -28,6 +28,7 @@ type Span struct {
 	Byte  *[2]int // bytes of UTF-8
 	Rune  *[2]int // Unicode code points
 	UTF16 *[2]int // 16-bit units of UTF-16
+	Why   string  // the rule that found it, of our own detectors
 }
 
 // Limits of spans.
