@@ -190,7 +190,7 @@ func (d *Directory) merge(tenants []tenantRow, keys []keyRow) (changed bool, err
 		if old, ok := d.tenants[t.ID]; ok && old.Changed.Equal(t.Changed) {
 			continue
 		}
-		vault, openErr := d.secrets.open(t.ID, t.DataKey)
+		vault, openErr := d.secrets.Vault(t.ID, t.DataKey)
 		if openErr != nil {
 			err = openErr
 			continue

@@ -93,8 +93,8 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// newDataKey makes a tenant's data key, wrapped.
-func (s *Secrets) newDataKey(tenant string) []byte {
+// NewDataKey makes a tenant's data key, wrapped.
+func (s *Secrets) NewDataKey(tenant string) []byte {
 	key := make([]byte, 32)
 	rand.Read(key) //nolint:errcheck // it never fails
 	return s.wrap.Seal(nil, nil, key, []byte(tenant))
@@ -107,8 +107,8 @@ type Vault struct {
 	digest []byte
 }
 
-// open unwraps a tenant's data key.
-func (s *Secrets) open(tenant string, wrapped []byte) (Vault, error) {
+// Vault unwraps a tenant's data key; nil is that of a deleted tenant.
+func (s *Secrets) Vault(tenant string, wrapped []byte) (Vault, error) {
 	if wrapped == nil {
 		return Vault{}, nil
 	}

@@ -58,7 +58,7 @@ func (s *Store) EnsureTenant(ctx context.Context, tenant string) (made bool, err
 		return false, api.Errorf(api.InvalidRequest, "a tenant's id must have 1 to %d bytes and not be *", api.MaxTenant)
 	}
 	err = postgres.InTenant(ctx, s.pool, tenant, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, "INSERT INTO access.tenants (id, data_key) VALUES ($1, $2) ON CONFLICT DO NOTHING", tenant, s.secrets.newDataKey(tenant))
+		tag, err := tx.Exec(ctx, "INSERT INTO access.tenants (id, data_key) VALUES ($1, $2) ON CONFLICT DO NOTHING", tenant, s.secrets.NewDataKey(tenant))
 		made = tag.RowsAffected() == 1
 		return err
 	})
