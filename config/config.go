@@ -119,6 +119,11 @@ type Audit struct {
 	SealMinutes   int `koanf:"seal_minutes"`   // between signatures of a chain that has grown
 }
 
+// Egress says where requests to URLs that tenants set may go beside the public internet.
+type Egress struct {
+	AllowedNetworks []string `koanf:"allowed_networks"` // networks (10.1.0.0/16) where detectors run, also without TLS
+}
+
 // Tracing sends spans by OTLP over HTTP.
 type Tracing struct {
 	Endpoint string  `koanf:"endpoint"` // a URL: http://collector:4318; empty sends none
@@ -165,6 +170,7 @@ type Config struct {
 	Limits                Limits   `koanf:"limits"`
 	Audit                 Audit    `koanf:"audit"`
 	Tracing               Tracing  `koanf:"tracing"`
+	Egress                Egress   `koanf:"egress"`
 }
 
 // Development says whether this is no production: a master key is made, nothing is limited, state is in the tree.
@@ -211,6 +217,9 @@ func (c *Config) settle(set func(key string) bool) {
 		if c.Development() {
 			c.StateDir = ".run/state"
 		}
+	}
+	if c.Development() && !set("egress.allowed_networks") {
+		c.Egress.AllowedNetworks = []string{"127.0.0.0/8", "::1/128"}
 	}
 	for key, limit := range map[string]struct {
 		at     *int
@@ -347,9 +356,11 @@ func (c *Config) validate() error {
 		check(err == nil && len(key) == 32, "access.master_key: it must be 32 bytes in base64; openssl rand -base64 32 makes one")
 	}
 	check((c.HTTP.TLSCert == "") == (c.HTTP.TLSKey == ""), "http.tls_cert, http.tls_key: set both or none")
-	for _, network := range c.HTTP.TrustedProxies {
-		_, err := netip.ParsePrefix(network)
-		check(err == nil, "http.trusted_proxies: %q is not a network such as 10.0.0.0/8", network)
+	for key, networks := range map[string][]string{"http.trusted_proxies": c.HTTP.TrustedProxies, "egress.allowed_networks": c.Egress.AllowedNetworks} {
+		for _, network := range networks {
+			_, err := netip.ParsePrefix(network)
+			check(err == nil, "%s: %q is not a network such as 10.0.0.0/8", key, network)
+		}
 	}
 	if u, err := url.Parse(c.MapperURL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		check(false, "mapper_url: it must be an http or https URL")
