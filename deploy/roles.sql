@@ -1,8 +1,10 @@
--- The roles and schemas of the services in one database, for an administrator to run once:
---   psql -d llama_mapper -v access=PASSWORD -v mapper=PASSWORD -f deploy/roles.sql
+-- The roles and schemas of the services in one database, for an administrator to run; a second run makes what is missing:
+--   psql -d llama_mapper -v access=PASSWORD -v mapper=PASSWORD -v orchestration=PASSWORD -f deploy/roles.sql
 -- Each service logs in as its own role, owns its own schema and reaches no other.
-CREATE ROLE access LOGIN PASSWORD :'access';
-CREATE ROLE mapper LOGIN PASSWORD :'mapper';
+SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', role, password)
+	FROM (VALUES ('access', :'access'), ('mapper', :'mapper'), ('orchestration', :'orchestration')) AS r (role, password)
+	WHERE role NOT IN (SELECT rolname FROM pg_roles) \gexec
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
-CREATE SCHEMA access AUTHORIZATION access;
-CREATE SCHEMA mapper AUTHORIZATION mapper;
+CREATE SCHEMA IF NOT EXISTS access AUTHORIZATION access;
+CREATE SCHEMA IF NOT EXISTS mapper AUTHORIZATION mapper;
+CREATE SCHEMA IF NOT EXISTS orchestration AUTHORIZATION orchestration;

@@ -37,11 +37,11 @@ free() { # a TCP port that nothing listens on
 	done
 }
 
+secret() { openssl rand -hex 16; }
 # Ports and passwords are chosen once for a DIR. Data without them is of a DIR that was removed.
 if [ ! -f "$dir/servers" ]; then
 	stop
 	rm -rf "$data"
-	secret() { openssl rand -hex 16; }
 	(
 		umask 077
 		printf 'pg=%s\nredis=%s\nroot=%s\naccess=%s\nmapper=%s\ncache=%s\n' \
@@ -49,6 +49,7 @@ if [ ! -f "$dir/servers" ]; then
 	)
 	mv "$dir/servers.new" "$dir/servers"
 fi
+grep -q ^orchestration= "$dir/servers" || echo "orchestration=$(secret)" >>"$dir/servers" # a DIR of an earlier release has none
 # shellcheck source=/dev/null
 . "$dir/servers"
 
@@ -81,14 +82,17 @@ name=llama_mapper_dev
 sql() { "$bin/psql" -qX -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$pg" -U postgres "$@"; }
 if [ "$(sql -d postgres -Atc "SELECT count(*) FROM pg_database WHERE datname = '$name'")" = 0 ]; then
 	sql -d postgres -c "CREATE DATABASE $name"
-	sql -d "$name" -v access="$access" -v mapper="$mapper" -f "$here/roles.sql"
 fi
-for service in MAPPER ACCESS; do
+# shellcheck disable=SC2154 # the file servers has it
+sql -d "$name" -v access="$access" -v mapper="$mapper" -v orchestration="$orchestration" -f "$here/roles.sql"
+for service in MAPPER ACCESS ORCHESTRATION; do
 	echo "LLAMA_MAPPER_${service}_DATABASE__HOST=127.0.0.1"
 	echo "LLAMA_MAPPER_${service}_DATABASE__PORT=$pg"
+	echo "LLAMA_MAPPER_${service}_DATABASE__NAME=$name"
 done
 echo "LLAMA_MAPPER_MAPPER_DATABASE__PASSWORD=$mapper"
 echo "LLAMA_MAPPER_ACCESS_DATABASE__PASSWORD=$access"
+echo "LLAMA_MAPPER_ORCHESTRATION_DATABASE__PASSWORD=$orchestration"
 echo "LLAMA_MAPPER_REDIS__HOST=127.0.0.1"
 echo "LLAMA_MAPPER_REDIS__PORT=$redis"
 echo "LLAMA_MAPPER_REDIS__PASSWORD=$cache"

@@ -18,7 +18,7 @@ import (
 var migrations embed.FS
 
 // Services are those that have a schema.
-var Services = []string{"access", "mapper"}
+var Services = []string{"access", "mapper", "orchestration"}
 
 // Migration is one step of a schema.
 type Migration struct {

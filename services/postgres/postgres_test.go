@@ -61,6 +61,10 @@ var populate = map[string][]string{
 		"INSERT INTO mapper.job_chunks (tenant, job, number, first, lines, input) VALUES ('a', 'j', 0, 1, 1, 'x')",
 		"INSERT INTO mapper.river_job (kind, args) VALUES ('k', '{}')",
 	},
+	"orchestration": {
+		"INSERT INTO orchestration.registered (tenant, kind, name, newest, key) VALUES ('a', 'policy', 'p', 1, 'k')",
+		"INSERT INTO orchestration.versions (tenant, kind, name, version, sealed, hash, key) VALUES ('a', 'policy', 'p', 1, 'x', 'h', 'k')",
+	},
 }
 
 // Every schema goes up, all the way down and up again with rows in its tables.

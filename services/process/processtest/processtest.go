@@ -27,7 +27,7 @@ import (
 func Environment(t *testing.T, of func(service string) config.Database) {
 	t.Helper()
 	t.Chdir("../..")
-	for _, service := range []string{"mapper", "access"} {
+	for _, service := range postgres.Services {
 		d := of(service)
 		prefix := config.Prefix + strings.ToUpper(service) + "_DATABASE__"
 		t.Setenv(prefix+"HOST", d.Host)
