@@ -1,0 +1,240 @@
+package registry_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/access/accesstest"
+	"github.com/llama-mapper/llama-mapper/services/postgres"
+	"github.com/llama-mapper/llama-mapper/services/postgres/postgrestest"
+	"github.com/llama-mapper/llama-mapper/services/registry"
+)
+
+var (
+	ctx   = context.Background()
+	quiet = slog.New(slog.DiscardHandler)
+)
+
+// fixture is a database with the tenants a and b, each of which is known to keys.
+type fixture struct {
+	dir     string
+	pool    *pgxpool.Pool
+	access  *pgxpool.Pool
+	store   *registry.Store
+	secrets *access.Secrets
+	tenants *access.Store
+	keys    *access.Directory
+	a, b    access.Caller
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	of := postgrestest.Migrated(t)
+	open := func(service string) *pgxpool.Pool {
+		pool, err := postgres.Open(of(service), service, prometheus.NewRegistry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(pool.Close)
+		return pool
+	}
+	f := &fixture{dir: t.TempDir(), pool: open("orchestration"), access: open("access"), secrets: accesstest.Secrets(t)}
+	f.store, f.tenants = registry.NewStore(f.pool), access.NewStore(f.access, f.secrets)
+	f.keys = access.NewDirectory(f.access, f.secrets, filepath.Join(f.dir, "access.json"), quiet)
+	f.a, f.b = f.caller(t, "a"), f.caller(t, "b")
+	return f
+}
+
+// caller makes a tenant and returns who asks for it.
+func (f *fixture) caller(t *testing.T, id string) access.Caller {
+	t.Helper()
+	if _, err := f.tenants.EnsureTenant(ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	f.keys.Follow(ctx)
+	tenant, err := f.keys.Tenant(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return access.Caller{Key: &api.Key{ID: "key-" + id}, Tenant: tenant}
+}
+
+// put makes a version that says text.
+func (f *fixture) put(t *testing.T, c access.Caller, kind registry.Kind, name, text string, activate bool) registry.Entry {
+	t.Helper()
+	e, _, err := f.store.Put(ctx, c, kind, name, says(text, activate))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func says(text string, activate bool) registry.Change {
+	return registry.Change{Activate: activate, Make: func(*registry.Entry) ([]byte, string, error) { return []byte(text), "hash of " + text, nil }}
+}
+
+func refused(t *testing.T, err error, want api.Code) {
+	t.Helper()
+	if api.AsError(err).Code != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+func brief(all ...registry.Entry) (s string) {
+	for _, e := range all {
+		s += fmt.Sprintf("%s %d/%d/%d %s; ", e.Name, e.Version, e.Newest, e.Active, e.Text)
+	}
+	return strings.TrimSuffix(s, "; ")
+}
+
+// The life of a name: versions, the one in force, going back, an end, and a new beginning.
+func TestStore(t *testing.T) {
+	f := newFixture(t)
+	want := func(got, want string) {
+		t.Helper()
+		if got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+	get := func(version int) string {
+		t.Helper()
+		e, err := f.store.Get(ctx, f.a.Tenant, registry.Policies, "p", version)
+		if err != nil {
+			return string(api.AsError(err).Code)
+		}
+		return brief(e)
+	}
+	want(brief(f.put(t, f.a, registry.Policies, "p", "one", false)), "p 1/1/0 one")
+	want(get(0), "p 1/1/0 one")
+	want(brief(f.put(t, f.a, registry.Policies, "p", "two", true)), "p 2/2/2 two")
+	want(brief(f.put(t, f.a, registry.Policies, "p", "three", false)), "p 3/3/2 three")
+	want(brief(f.put(t, f.a, registry.Policies, "p", "three", false)), "p 3/3/2 three")
+	want(get(0), "p 2/3/2 two")
+	e, err := f.store.Activate(ctx, f.a, registry.Policies, "p", 1, 3)
+	want(brief(e)+fmt.Sprint(err), "p 1/3/1 one<nil>")
+	f.put(t, f.a, registry.Policies, "a", "x", true)
+	f.put(t, f.a, registry.Detectors, "d", "y", true)
+	all, err := f.store.List(ctx, f.a.Tenant, registry.Policies)
+	want(brief(all...)+fmt.Sprint(err), "a 1/1/1 x; p 1/3/1 one<nil>")
+	all, err = f.store.Versions(ctx, f.a.Tenant, registry.Policies, "p")
+	want(brief(all...)+fmt.Sprint(err), "p 3/3/1 three; p 2/3/1 two; p 1/3/1 one<nil>")
+	if all[0].KeyID != "key-a" || all[0].Hash != "hash of three" || all[0].CreatedAt.Before(all[2].CreatedAt) {
+		t.Errorf("%+v", all)
+	}
+
+	_, err = f.store.Activate(ctx, f.a, registry.Policies, "p", 4, 0)
+	refused(t, err, api.NotFound)
+	_, err = f.store.Activate(ctx, f.a, registry.Policies, "p", 2, 2)
+	refused(t, err, api.Conflict)
+	refused(t, f.store.Remove(ctx, f.a, registry.Policies, "p", 2), api.Conflict)
+	stale := says("four", true)
+	stale.Match = 2
+	_, _, err = f.store.Put(ctx, f.a, registry.Policies, "p", stale)
+	refused(t, err, api.Conflict)
+	_, _, err = f.store.Put(ctx, f.a, registry.Policies, "new", stale)
+	refused(t, err, api.Conflict)
+	_, _, err = f.store.Put(ctx, f.a, registry.Policies, "No", says("", true))
+	refused(t, err, api.InvalidRequest)
+
+	if err := f.store.Remove(ctx, f.a, registry.Policies, "p", 3); err != nil {
+		t.Fatal(err)
+	}
+	want(get(0), "NOT_FOUND")
+	want(get(2), "p 2/3/0 two")
+	refused(t, f.store.Remove(ctx, f.a, registry.Policies, "p", 0), api.NotFound)
+	_, err = f.store.Activate(ctx, f.a, registry.Policies, "p", 2, 0)
+	refused(t, err, api.NotFound)
+	_, err = f.store.Versions(ctx, f.a.Tenant, registry.Policies, "p")
+	refused(t, err, api.NotFound)
+	want(brief(f.put(t, f.a, registry.Policies, "p", "three", false)), "p 4/4/0 three")
+}
+
+// Tenants do not reach each other's, whatever the name, and the rows say nothing in clear.
+func TestTenants(t *testing.T) {
+	f := newFixture(t)
+	f.put(t, f.a, registry.Detectors, "d", "canary of a", true)
+	f.put(t, f.b, registry.Detectors, "d", "canary of b", true)
+	f.put(t, f.b, registry.Policies, "p", "canary of p", true)
+	if e, err := f.store.Get(ctx, f.a.Tenant, registry.Detectors, "d", 0); err != nil || string(e.Text) != "canary of a" {
+		t.Errorf("%s %v", brief(e), err)
+	}
+	_, err := f.store.Get(ctx, f.a.Tenant, registry.Policies, "p", 0)
+	refused(t, err, api.NotFound)
+	refused(t, f.store.Remove(ctx, f.a, registry.Policies, "p", 0), api.NotFound)
+	for as, want := range map[string]string{"a": "1 1", "b": "2 2", "*": "3 3", "": "0 0"} {
+		err := postgres.InTenant(ctx, f.pool, as, func(tx pgx.Tx) error {
+			var counts, rows string
+			err := tx.QueryRow(ctx, `SELECT (SELECT count(*) FROM orchestration.registered) || ' ' || (SELECT count(*) FROM orchestration.versions),
+				coalesce((SELECT string_agg(v::text || encode(sealed, 'escape'), '') FROM orchestration.versions v), '')`).Scan(&counts, &rows)
+			if counts != want || strings.Contains(strings.ReplaceAll(rows, "hash of canary", ""), "canary") {
+				t.Errorf("%q sees %s, want %s: %s", as, counts, want, rows)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	err = postgres.InTenant(ctx, f.pool, "a", func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "INSERT INTO orchestration.registered (tenant, kind, name, newest, key) VALUES ('b', 'policy', 'x', 1, 'k')")
+		return err
+	})
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || pg.Code != "42501" {
+		t.Errorf("a wrote for b: %v", err)
+	}
+}
+
+// The limits: names in use, and versions that are kept.
+func TestStoreLimits(t *testing.T) {
+	f := newFixture(t)
+	var wg sync.WaitGroup
+	made := make([]bool, api.MaxRegistered+10)
+	for i := range made {
+		wg.Go(func() {
+			_, _, err := f.store.Put(ctx, f.a, registry.Policies, fmt.Sprint("p", i), says("x", true))
+			if made[i] = err == nil; err != nil && api.AsError(err).Code != api.InvalidRequest {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	n := 0
+	for _, m := range made {
+		if m {
+			n++
+		}
+	}
+	if n != api.MaxRegistered {
+		t.Errorf("%d names at once", n)
+	}
+	err := postgres.InTenant(ctx, f.pool, "b", func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "INSERT INTO orchestration.registered (tenant, kind, name, newest, key, removed) SELECT 'b', 'detector', 'd' || i, 1, 'k', true FROM generate_series(1, 1000) i")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = f.store.Put(ctx, f.b, registry.Detectors, "one-more", says("x", true))
+	refused(t, err, api.InvalidRequest)
+	for i := range api.MaxVersions + 2 {
+		f.put(t, f.b, registry.Policies, "p", fmt.Sprint(i), i == 0)
+	}
+	all, err := f.store.Versions(ctx, f.b.Tenant, registry.Policies, "p")
+	if err != nil || len(all) != api.MaxVersions+1 || all[0].Version != api.MaxVersions+2 || all[api.MaxVersions].Version != 1 {
+		t.Errorf("%d versions, %v", len(all), err)
+	}
+}
