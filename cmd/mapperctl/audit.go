@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,17 +18,28 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/audit"
 )
 
+// audited are the services that keep events.
+var audited = []string{"mapper", "orchestration"}
+
 func auditCommand() *cobra.Command {
 	var s settings
+	var service string
 	group := &cobra.Command{Use: "audit", Short: "export a tenant's events, and verify an export"}
 	s.flag(group)
-	group.AddCommand(exportAudit(&s), verifyAudit(), auditKey(&s))
+	group.PersistentFlags().StringVar(&service, "service", "mapper", "whose events: "+strings.Join(audited, " or ")+"; both sign with one key")
+	group.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if !slices.Contains(audited, service) {
+			return fmt.Errorf("--service must be %s", strings.Join(audited, " or "))
+		}
+		return nil
+	}
+	group.AddCommand(exportAudit(&s, &service), verifyAudit(), auditKey(&s))
 	return group
 }
 
-func exportAudit(s *settings) *cobra.Command {
+func exportAudit(s *settings, service *string) *cobra.Command {
 	return &cobra.Command{Use: "export TENANT", Short: "write a tenant's chain of events to standard output, a JSON object a line", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
-		return s.withFeed(c.Context(), args[0], func(feed *audit.Feed, t *access.Tenant) error {
+		return s.withFeed(c.Context(), *service, args[0], func(feed *audit.Feed, t *access.Tenant) error {
 			out := bufio.NewWriter(c.OutOrStdout())
 			enc := json.NewEncoder(out)
 			err := feed.Export(c.Context(), t, func(l audit.Line) error { return enc.Encode(l) })

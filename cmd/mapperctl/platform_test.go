@@ -77,6 +77,8 @@ func TestOperate(t *testing.T) {
 		t.Fatal(err)
 	}
 	must("valid: tenant acme, events 1 to 1, 1 of them readable; 0 signed heads", "audit", "verify", file, "--key", public)
+	must(`"tenant":"acme","seq":0`, "audit", "export", "acme", "--service", "orchestration")
+	refused("mapper or orchestration", "audit", "export", "acme", "--service", "analysis")
 	refused("--key must be", "audit", "verify", file, "--key", "x")
 	if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
@@ -93,7 +95,7 @@ func record(t *testing.T, tenant string) {
 	t.Helper()
 	ctx := context.Background()
 	s := settings{path: "config/development.yaml"}
-	err := s.withFeed(ctx, tenant, func(feed *audit.Feed, owner *access.Tenant) error {
+	err := s.withFeed(ctx, "mapper", tenant, func(feed *audit.Feed, owner *access.Tenant) error {
 		j, err := journal.Open(t.TempDir(), 1<<20)
 		if err != nil {
 			return err

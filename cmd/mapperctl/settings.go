@@ -49,8 +49,8 @@ func (s *settings) withStore(f func(*access.Store) error) error {
 	return f(access.NewStore(pool, secrets))
 }
 
-// withFeed runs f with the events of a tenant.
-func (s *settings) withFeed(ctx context.Context, tenant string, f func(*audit.Feed, *access.Tenant) error) error {
+// withFeed runs f with the events that a service keeps of a tenant.
+func (s *settings) withFeed(ctx context.Context, service, tenant string, f func(*audit.Feed, *access.Tenant) error) error {
 	c, keys, err := s.pool("access")
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (s *settings) withFeed(ctx context.Context, tenant string, f func(*audit.Fe
 	if err != nil {
 		return errors.Join(err, known.State())
 	}
-	_, events, err := s.pool("mapper")
+	_, events, err := s.pool(service)
 	if err != nil {
 		return err
 	}

@@ -5,22 +5,18 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/access"
 )
 
 // Append makes events of a tenant part of a transaction, which must be InTenant: they are there if and only if it
-// commits. It holds the tenant's chain until then, so it comes late in a transaction that is short.
-func Append(ctx context.Context, tx pgx.Tx, t *access.Tenant, events []api.Event) error {
+// commits. It holds the tenant's chain until then, so it comes late in a transaction that is short, and once.
+func Append(ctx context.Context, tx pgx.Tx, t *access.Tenant, events []Entry) error {
 	if len(events) == 0 {
 		return nil
 	}
-	records := make([]record, len(events))
-	for i := range events {
-		var err error
-		if records[i], err = newRecord(t, &events[i]); err != nil {
-			return err
-		}
+	records, err := newRecords(t, events)
+	if err != nil {
+		return err
 	}
 	return lengthen(ctx, tx, records)
 }

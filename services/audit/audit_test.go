@@ -34,8 +34,9 @@ var (
 	quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 )
 
-// platform is a database with tenants.
+// platform is a database with tenants, and a service that keeps events in it.
 type platform struct {
+	service string
 	of      func(string) config.Database
 	pool    *pgxpool.Pool
 	store   *access.Store
@@ -45,8 +46,8 @@ type platform struct {
 
 func newPlatform(t testing.TB, tenants ...string) *platform {
 	t.Helper()
-	p := &platform{of: postgrestest.Migrated(t)}
-	p.pool = p.open(t, "mapper")
+	p := &platform{service: "mapper", of: postgrestest.Migrated(t)}
+	p.pool = p.open(t, p.service)
 	var err error
 	p.secrets, err = access.NewSecrets(config.Config{Access: config.Access{MasterKey: config.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32)))}})
 	if err != nil {
@@ -93,7 +94,7 @@ func (p *platform) replica(t testing.TB) *audit.Log {
 	log := audit.NewLog(j)
 	run, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { audit.NewWriter(log, p.open(t, "mapper"), quiet, prometheus.NewRegistry()).Run(run) })
+	running.Go(func() { audit.NewWriter(log, p.open(t, p.service), quiet, prometheus.NewRegistry()).Run(run) })
 	t.Cleanup(func() {
 		stop()
 		running.Wait()

@@ -51,18 +51,41 @@ type record struct {
 	Sealed []byte // salt and event
 }
 
-// newRecord seals an event.
-func newRecord(t *access.Tenant, e *api.Event) (r record, err error) {
-	e.Time = e.Time.UTC().Truncate(time.Microsecond)
-	event, err := json.Marshal(e)
-	if err != nil {
-		return r, fmt.Errorf("event: %w", err)
+// Entry is an event of any kind.
+type Entry struct {
+	At   time.Time // kept to the microsecond
+	JSON []byte    // an object that is not empty
+}
+
+// Entries makes entries of mappings' events.
+func Entries(events []api.Event) ([]Entry, error) {
+	entries := make([]Entry, len(events))
+	for i := range events {
+		e := &events[i]
+		e.Time = e.Time.UTC().Truncate(time.Microsecond)
+		event, err := json.Marshal(e)
+		if err != nil {
+			return nil, fmt.Errorf("event: %w", err)
+		}
+		entries[i] = Entry{e.Time, event}
 	}
-	salted := make([]byte, saltSize, saltSize+len(event))
-	rand.Read(salted) //nolint:errcheck // it never fails
-	salted = append(salted, event...)
-	sealed, err := t.Vault.Seal(salted)
-	return record{t.ID, e.Time, leafOf(salted), sealed}, err
+	return entries, nil
+}
+
+// newRecords seals entries.
+func newRecords(t *access.Tenant, entries []Entry) ([]record, error) {
+	records := make([]record, len(entries))
+	for i, e := range entries {
+		salted := make([]byte, saltSize, saltSize+len(e.JSON))
+		rand.Read(salted) //nolint:errcheck // it never fails
+		salted = append(salted, e.JSON...)
+		sealed, err := t.Vault.Seal(salted)
+		if err != nil {
+			return nil, err
+		}
+		records[i] = record{t.ID, e.At.UTC().Truncate(time.Microsecond), leafOf(salted), sealed}
+	}
+	return records, nil
 }
 
 // encode makes the journal's form: the tenant behind its length in a byte, microseconds, leaf, sealed.
@@ -85,7 +108,7 @@ func decodeRecord(b []byte) (r record, err error) {
 	return r, nil
 }
 
-// openEvent opens what newRecord sealed, and holds it against its leaf.
+// openEvent opens what newRecords sealed, and holds it against its leaf.
 func openEvent(v access.Vault, sealed, leaf []byte) (salt, event []byte, err error) {
 	salted, err := v.Open(sealed)
 	if err != nil {

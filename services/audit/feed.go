@@ -17,7 +17,7 @@ import (
 // Feed reads events.
 type Feed struct{ pool *pgxpool.Pool }
 
-// NewFeed makes a feed on a pool of the schema mapper.
+// NewFeed makes a feed on the pool of a service.
 func NewFeed(pool *pgxpool.Pool) *Feed { return &Feed{pool} }
 
 // row is an event as Postgres has it.
@@ -28,9 +28,13 @@ type row struct {
 }
 
 // rows returns a tenant's events behind seq, in order.
-func (f *Feed) rows(ctx context.Context, tenant string, after int64, limit int) (rows []row, err error) {
+func (f *Feed) rows(ctx context.Context, tenant string, after int64, limit int) ([]row, error) {
+	return f.query(ctx, tenant, "SELECT seq, at, leaf, hash, sealed FROM events WHERE tenant = $1 AND seq > $2 ORDER BY seq LIMIT $3", tenant, after, limit)
+}
+
+func (f *Feed) query(ctx context.Context, tenant, query string, args ...any) (rows []row, err error) {
 	err = postgres.InTenant(ctx, f.pool, tenant, func(tx pgx.Tx) error {
-		found, err := tx.Query(ctx, "SELECT seq, at, leaf, hash, sealed FROM mapper.events WHERE tenant = $1 AND seq > $2 ORDER BY seq LIMIT $3", tenant, after, limit)
+		found, err := tx.Query(ctx, query, args...)
 		if err != nil {
 			return err
 		}
@@ -59,6 +63,24 @@ func (f *Feed) Events(ctx context.Context, t *access.Tenant, after int64, limit 
 		out.Next = api.Cursor(r.seq)
 	}
 	return out, nil
+}
+
+// maxAt is how many events of one microsecond are found.
+const maxAt = 1000
+
+// At returns a tenant's events of one microsecond, in order.
+func (f *Feed) At(ctx context.Context, t *access.Tenant, at time.Time) ([]json.RawMessage, error) {
+	rows, err := f.query(ctx, t.ID, "SELECT seq, at, leaf, hash, sealed FROM events WHERE tenant = $1 AND at = $2 ORDER BY seq LIMIT $3", t.ID, at, maxAt)
+	if err != nil {
+		return nil, err
+	}
+	events := make([]json.RawMessage, len(rows))
+	for i, r := range rows {
+		if _, events[i], err = openEvent(t.Vault, r.sealed, r.leaf); err != nil {
+			return nil, err
+		}
+	}
+	return events, nil
 }
 
 // numbered puts the number in front of an event's fields.
@@ -118,11 +140,11 @@ func (f *Feed) Export(ctx context.Context, t *access.Tenant, emit func(Line) err
 func (f *Feed) frame(ctx context.Context, tenant string) (start Head, seals map[int64]Line, err error) {
 	seals, start = map[int64]Line{}, genesis(tenant)
 	err = postgres.InTenant(ctx, f.pool, tenant, func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, "SELECT pruned_seq, pruned_hash FROM mapper.chains WHERE tenant = $1", tenant).Scan(&start.Seq, &start.Hash)
+		err := tx.QueryRow(ctx, "SELECT pruned_seq, pruned_hash FROM chains WHERE tenant = $1", tenant).Scan(&start.Seq, &start.Hash)
 		if err != nil && err != pgx.ErrNoRows { //nolint:errorlint // Scan returns it as it is
 			return err
 		}
-		rows, err := tx.Query(ctx, "SELECT seq, hash, at, signature FROM mapper.seals WHERE tenant = $1", tenant)
+		rows, err := tx.Query(ctx, "SELECT seq, hash, at, signature FROM seals WHERE tenant = $1", tenant)
 		if err != nil {
 			return err
 		}

@@ -19,18 +19,27 @@ type Log struct {
 // NewLog makes a log on a journal.
 func NewLog(j *journal.Journal) *Log { return &Log{j, make(chan struct{}, 1)} }
 
-// Record has the events of one tenant, all or none, on the disk before it returns nil. When the journal has no room
-// the error is UNAVAILABLE, and the caller's response must be that.
+// Record is Keep for mappings' events.
 func (l *Log) Record(ctx context.Context, t *access.Tenant, events []api.Event) error {
-	records := make([][]byte, len(events))
-	for i := range events {
-		r, err := newRecord(t, &events[i])
-		if err != nil {
-			return err
-		}
-		records[i] = r.encode()
+	entries, err := Entries(events)
+	if err != nil {
+		return err
 	}
-	err := l.journal.Append(ctx, records...)
+	return l.Keep(ctx, t, entries)
+}
+
+// Keep has events of one tenant, all or none, on the disk before it returns nil. When the journal has no room the
+// error is UNAVAILABLE, and the caller's response must be that.
+func (l *Log) Keep(ctx context.Context, t *access.Tenant, events []Entry) error {
+	records, err := newRecords(t, events)
+	if err != nil {
+		return err
+	}
+	raw := make([][]byte, len(records))
+	for i, r := range records {
+		raw[i] = r.encode()
+	}
+	err = l.journal.Append(ctx, raw...)
 	switch {
 	case err == nil:
 		select {

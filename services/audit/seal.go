@@ -72,8 +72,8 @@ func (k *Keeper) sign(ctx context.Context, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	return postgres.InTenant(ctx, k.Pool, postgres.Everyone, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT tenant, seq, hash FROM mapper.chains c
-			WHERE seq > 0 AND NOT EXISTS (SELECT FROM mapper.seals s WHERE s.tenant = c.tenant AND s.seq = c.seq)`)
+		rows, err := tx.Query(ctx, `SELECT tenant, seq, hash FROM chains c
+			WHERE seq > 0 AND NOT EXISTS (SELECT FROM seals s WHERE s.tenant = c.tenant AND s.seq = c.seq)`)
 		if err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ func (k *Keeper) sign(ctx context.Context, now time.Time) error {
 		}
 		for _, h := range heads {
 			signature := ed25519.Sign(k.Key, signed(h.tenant, h.Seq, h.Hash, now))
-			if _, err := tx.Exec(ctx, "INSERT INTO mapper.seals (tenant, seq, hash, at, signature) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+			if _, err := tx.Exec(ctx, "INSERT INTO seals (tenant, seq, hash, at, signature) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
 				h.tenant, h.Seq, h.Hash, now, signature); err != nil {
 				return err
 			}
@@ -109,12 +109,12 @@ func (k *Keeper) prune(ctx context.Context, tenant string, cutoff time.Time) err
 				return err
 			}
 			tag, err := tx.Exec(ctx, `WITH old AS (
-					SELECT seq, hash FROM (SELECT seq, hash, at FROM mapper.events WHERE tenant = $1 ORDER BY seq LIMIT $3) first
-					WHERE seq < coalesce((SELECT min(seq) FROM mapper.events WHERE tenant = $1 AND at >= $2), 9223372036854775807)),
+					SELECT seq, hash FROM (SELECT seq, hash, at FROM events WHERE tenant = $1 ORDER BY seq LIMIT $3) first
+					WHERE seq < coalesce((SELECT min(seq) FROM events WHERE tenant = $1 AND at >= $2), 9223372036854775807)),
 				last AS (SELECT seq, hash FROM old ORDER BY seq DESC LIMIT 1),
-				moved AS (UPDATE mapper.chains c SET pruned_seq = last.seq, pruned_hash = last.hash FROM last WHERE c.tenant = $1),
-				unsealed AS (DELETE FROM mapper.seals USING last WHERE tenant = $1 AND seals.seq < last.seq)
-				DELETE FROM mapper.events USING old WHERE tenant = $1 AND events.seq = old.seq`, tenant, cutoff, pruneRows)
+				moved AS (UPDATE chains c SET pruned_seq = last.seq, pruned_hash = last.hash FROM last WHERE c.tenant = $1),
+				unsealed AS (DELETE FROM seals USING last WHERE tenant = $1 AND seals.seq < last.seq)
+				DELETE FROM events USING old WHERE tenant = $1 AND events.seq = old.seq`, tenant, cutoff, pruneRows)
 			n = tag.RowsAffected()
 			return err
 		})

@@ -135,7 +135,7 @@ func (w *Writer) position(ctx context.Context) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, postgres.Deadline)
 	defer cancel()
 	var at int64
-	err := w.pool.QueryRow(ctx, `INSERT INTO mapper.journals (replica) VALUES ($1)
+	err := w.pool.QueryRow(ctx, `INSERT INTO journals (replica) VALUES ($1)
 		ON CONFLICT (replica) DO UPDATE SET replica = excluded.replica RETURNING position`, w.log.journal.ID()).Scan(&at)
 	if err != nil {
 		return 0, err
@@ -181,7 +181,7 @@ func (w *Writer) commit(ctx context.Context, records []record, from, to uint64) 
 		if err := postgres.Patient(ctx, tx); err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, "UPDATE mapper.journals SET position = $3 WHERE replica = $1 AND position = $2", w.log.journal.ID(), from, to)
+		tag, err := tx.Exec(ctx, "UPDATE journals SET position = $3 WHERE replica = $1 AND position = $2", w.log.journal.ID(), from, to)
 		if err == nil && tag.RowsAffected() != 1 {
 			err = errors.New("the journal's position has changed")
 		}
@@ -207,11 +207,11 @@ func lockChains(ctx context.Context, tx pgx.Tx, tenants []string) (map[string]He
 	for i, t := range tenants {
 		starts[i] = genesis(t).Hash
 	}
-	if _, err := tx.Exec(ctx, `INSERT INTO mapper.chains (tenant, hash, pruned_hash)
+	if _, err := tx.Exec(ctx, `INSERT INTO chains (tenant, hash, pruned_hash)
 		SELECT t, h, h FROM unnest($1::text[], $2::bytea[]) AS new (t, h) ORDER BY t ON CONFLICT DO NOTHING`, tenants, starts); err != nil {
 		return nil, err
 	}
-	rows, err := tx.Query(ctx, "SELECT tenant, seq, hash FROM mapper.chains WHERE tenant = ANY ($1) ORDER BY tenant FOR UPDATE", tenants)
+	rows, err := tx.Query(ctx, "SELECT tenant, seq, hash FROM chains WHERE tenant = ANY ($1) ORDER BY tenant FOR UPDATE", tenants)
 	if err != nil {
 		return nil, err
 	}
@@ -228,13 +228,13 @@ func lockChains(ctx context.Context, tx pgx.Tx, tenants []string) (map[string]He
 // insertEvents copies rows into a table of the connection and from there into events: Postgres does not COPY into
 // a table that has row-level security.
 func insertEvents(ctx context.Context, tx pgx.Tx, rows [][]any) error {
-	if _, err := tx.Exec(ctx, "CREATE TEMPORARY TABLE IF NOT EXISTS arriving (LIKE mapper.events) ON COMMIT DELETE ROWS"); err != nil {
+	if _, err := tx.Exec(ctx, "CREATE TEMPORARY TABLE IF NOT EXISTS arriving (LIKE events) ON COMMIT DELETE ROWS"); err != nil {
 		return err
 	}
 	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"pg_temp", "arriving"}, []string{"tenant", "seq", "at", "leaf", "hash", "sealed"}, pgx.CopyFromRows(rows)); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, "INSERT INTO mapper.events (tenant, seq, at, leaf, hash, sealed) SELECT tenant, seq, at, leaf, hash, sealed FROM pg_temp.arriving")
+	_, err := tx.Exec(ctx, "INSERT INTO events (tenant, seq, at, leaf, hash, sealed) SELECT tenant, seq, at, leaf, hash, sealed FROM pg_temp.arriving")
 	return err
 }
 
@@ -245,7 +245,7 @@ func moveChains(ctx context.Context, tx pgx.Tx, heads map[string]Head) error {
 	for t, h := range heads {
 		tenants, seqs, hashes = append(tenants, t), append(seqs, h.Seq), append(hashes, h.Hash)
 	}
-	_, err := tx.Exec(ctx, `UPDATE mapper.chains c SET seq = new.s, hash = new.h
+	_, err := tx.Exec(ctx, `UPDATE chains c SET seq = new.s, hash = new.h
 		FROM unnest($1::text[], $2::bigint[], $3::bytea[]) AS new (t, s, h) WHERE c.tenant = new.t`, tenants, seqs, hashes)
 	return err
 }

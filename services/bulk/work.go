@@ -167,7 +167,11 @@ func (w *worker) keep(ctx context.Context, job *river.Job[args], todo *work, out
 		if tag.RowsAffected() != 1 {
 			return errGone
 		}
-		if err := audit.Append(ctx, tx, todo.tenant, out.events); err != nil {
+		events, err := audit.Entries(out.events)
+		if err != nil {
+			return err
+		}
+		if err := audit.Append(ctx, tx, todo.tenant, events); err != nil {
 			return err
 		}
 		if err := w.fill(ctx, tx, a.Tenant); err != nil {

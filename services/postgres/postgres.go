@@ -70,6 +70,7 @@ func poolConfig(d config.Database, service string) (*pgxpool.Config, error) {
 	c.MaxConnIdleTime = time.Minute
 	cc := c.ConnConfig
 	cc.ConnectTimeout = time.Second
+	cc.RuntimeParams["search_path"] = service + ", pg_temp" // what services share need not name the schema
 	cc.RuntimeParams["application_name"] = "llama-mapper " + service
 	cc.RuntimeParams["statement_timeout"] = strconv.FormatInt(statementTimeout.Milliseconds(), 10)
 	cc.RuntimeParams["idle_in_transaction_session_timeout"] = "10000"

@@ -64,6 +64,10 @@ var populate = map[string][]string{
 	"orchestration": {
 		"INSERT INTO orchestration.registered (tenant, kind, name, newest, key) VALUES ('a', 'policy', 'p', 1, 'k')",
 		"INSERT INTO orchestration.versions (tenant, kind, name, version, sealed, hash, key) VALUES ('a', 'policy', 'p', 1, 'x', 'h', 'k')",
+		"INSERT INTO orchestration.chains (tenant, hash, pruned_hash) VALUES ('a', 'x', 'x')",
+		"INSERT INTO orchestration.events (tenant, seq, at, leaf, hash, sealed) VALUES ('a', 1, now(), 'x', 'x', 'x')",
+		"INSERT INTO orchestration.seals (tenant, seq, hash, at, signature) VALUES ('a', 1, 'x', now(), 'x')",
+		"INSERT INTO orchestration.journals (replica, position) VALUES ('r', 1)",
 	},
 }
 

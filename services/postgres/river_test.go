@@ -23,7 +23,7 @@ const describe = `
 	WHERE relnamespace = 'mapper'::regnamespace AND relkind = 'r' AND relname LIKE 'river%' AND relname <> 'river_migration'
 	UNION ALL SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname = 'mapper' AND indexname LIKE 'river%' AND tablename <> 'river_migration'
 	UNION ALL SELECT format('constraint %s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) FROM pg_constraint
-	WHERE connamespace = 'mapper'::regnamespace AND conrelid::regclass::text LIKE 'mapper.river%' AND conrelid <> coalesce(to_regclass('mapper.river_migration'), 0) AND contype <> 'n'
+	WHERE connamespace = 'mapper'::regnamespace AND conrelid::regclass::text LIKE 'river%' AND conrelid <> coalesce(to_regclass('river_migration'), 0) AND contype <> 'n'
 	UNION ALL SELECT format('value %s %s', enumlabel, row_number() OVER (ORDER BY enumsortorder)) FROM pg_enum WHERE enumtypid = 'mapper.river_job_state'::regtype
 	UNION ALL SELECT format('function %s %s %s', proname, pg_get_function_arguments(oid), regexp_replace(prosrc, '\s+', ' ', 'g')) FROM pg_proc WHERE pronamespace = 'mapper'::regnamespace
 	UNION ALL SELECT format('trigger %s', tgname) FROM pg_trigger WHERE tgrelid = 'mapper.river_job'::regclass AND NOT tgisinternal
