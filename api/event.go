@@ -33,6 +33,7 @@ type Event struct {
 	Source     Source             `json:"source"`
 	Versions   VersionInfo        `json:"versions"`
 	LatencyMS  float64            `json:"latency_ms"`
+	ModelOnly  bool               `json:"model_only,omitempty"` // it was asked of the model alone
 }
 
 // EventFinding is one thing the detector said.
@@ -44,6 +45,7 @@ type EventFinding struct {
 	Score      *float64 `json:"score,omitempty"`
 	Scale      string   `json:"scale,omitempty"`
 	Model      string   `json:"model,omitempty"`
+	Table      string   `json:"table,omitempty"` // whose row answered
 }
 
 // EventsResponse is a piece of the feed: Event objects, each with its number as seq, in order.

@@ -62,6 +62,7 @@ type Finding struct {
 	Span       []Span      `json:"span,omitempty"`  // where in the content, if the detector says so
 	Candidates []Candidate `json:"candidates,omitempty"`
 	Model      string      `json:"model,omitempty"` // the checkpoint that was asked, if one was
+	Table      string      `json:"table,omitempty"` // the table and its version whose row answered, if one did
 }
 
 // Span is a place in the content, from its first position to the one after its last, in the units that the detector
@@ -80,6 +81,8 @@ type Provenance struct {
 	Model    string    `json:"model,omitempty"` // the model that the vendor's document names
 	TS       string    `json:"ts"`              // RFC 3339, UTC
 	Findings []Finding `json:"findings"`
+	// ModelOnly says that the model alone was asked, and no table, override or cache.
+	ModelOnly bool `json:"model_only,omitempty"`
 }
 
 // VersionInfo pins what the answer was made with.

@@ -14,7 +14,7 @@ func (s *Service) event(c access.Caller, m *api.Mapping, begin time.Time) api.Ev
 	e := api.Event{
 		Kind: api.EventMapping, Time: time.Now(), TenantID: c.Tenant.ID, KeyID: c.Key.ID, Detector: m.Provenance.Detector, Vendor: m.Provenance.Vendor,
 		Taxonomy: m.Taxonomy, Scores: m.Scores, Confidence: m.Confidence, Source: m.Source, Versions: m.VersionInfo,
-		LatencyMS: float64(time.Since(begin).Microseconds()) / 1000,
+		ModelOnly: m.Provenance.ModelOnly, LatencyMS: float64(time.Since(begin).Microseconds()) / 1000,
 	}
 	if !name.MatchString(e.Detector) {
 		e.Detector = c.Tenant.Vault.Digest(e.Detector)
@@ -25,7 +25,7 @@ func (s *Service) event(c access.Caller, m *api.Mapping, begin time.Time) api.Ev
 			native = c.Tenant.Vault.Digest(strings.ToLower(native))
 		}
 		e.Findings = append(e.Findings, api.EventFinding{
-			Native: native, Labels: f.Labels, Source: f.Source, Confidence: f.Confidence, Score: f.Score, Scale: f.Scale, Model: f.Model,
+			Native: native, Labels: f.Labels, Source: f.Source, Confidence: f.Confidence, Score: f.Score, Scale: f.Scale, Model: f.Model, Table: f.Table,
 		})
 	}
 	return e

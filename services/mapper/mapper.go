@@ -139,7 +139,7 @@ func (s *Service) Map(ctx context.Context, tenant *access.Tenant, req api.MapReq
 	if modelOnly {
 		t = nil
 	}
-	q := question{tenant: tenant, detector: req.Detector, name: strings.ToLower(req.Detector), table: t, modelOnly: modelOnly}
+	q := question{tenant: tenant, detector: req.Detector, name: strings.ToLower(req.Detector), table: t, fallback: out.Fallback, modelOnly: modelOnly}
 	if t != nil {
 		q.name = t.Detector
 	}
@@ -152,7 +152,7 @@ func (s *Service) Map(ctx context.Context, tenant *access.Tenant, req api.MapReq
 	m.Notes = inOne(out.Note, m.Notes)
 	m.Provenance = api.Provenance{
 		Vendor: out.Vendor, Detector: req.Detector, TenantID: req.TenantID, Model: out.Model,
-		TS: time.Now().UTC().Format(time.RFC3339Nano), Findings: findings,
+		TS: time.Now().UTC().Format(time.RFC3339Nano), Findings: findings, ModelOnly: modelOnly,
 	}
 	m.VersionInfo = api.VersionInfo{Taxonomy: s.taxonomy.Version, Frameworks: s.frameworks.Version(), Model: s.asked(findings)}
 	if s.opts.Overrides != nil {
@@ -173,6 +173,7 @@ type question struct {
 	detector  string // as the request has it
 	name      string // of its table, or the detector in lower case
 	table     *table // nil if it has none
+	fallback  string // the detector whose table has what that one has not
 	modelOnly bool
 }
 
@@ -183,8 +184,11 @@ func (s *Service) label(ctx context.Context, q question, said []wire.Finding) ([
 	for i, f := range said {
 		if labels := s.override(q, f); labels != nil {
 			findings[i] = finding(f, labels, api.SourceOverride, 1, nil)
-		} else if labels := s.tables.lookup(q.table, f, q.modelOnly); labels != nil {
+		} else if labels, t := s.tables.lookup(q.table, q.fallback, f, q.modelOnly); labels != nil {
 			findings[i] = finding(f, labels, api.SourceTable, 1, nil)
+			if t != nil {
+				findings[i].Table = t.id()
+			}
 		} else {
 			open = append(open, i)
 		}

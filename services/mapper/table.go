@@ -136,25 +136,27 @@ func (t Tables) of(detector string, out wire.Output) *table {
 	return t[out.Fallback]
 }
 
-// lookup returns the labels of a finding, nil if there are none; t is the output's table. The detector's own word for
-// clean needs no table, only leave to use one; a label of which the detector says that it is not there is never worth a
-// question.
-func (all Tables) lookup(t *table, f wire.Finding, modelOnly bool) []string {
+// lookup returns the labels of a finding, nil if there are none, and the table that has them; t is the output's table,
+// and fallback the one for what it does not know. The detector's own word for clean needs no table, only leave to use
+// one; a label of which the detector says that it is not there is never worth a question.
+func (all Tables) lookup(t *table, fallback string, f wire.Finding, modelOnly bool) ([]string, *table) {
 	switch {
 	case f.Clean && (!modelOnly || f.Absent()):
-		return []string{labelSafe}
+		return []string{labelSafe}, nil
 	case modelOnly:
-		return nil
+		return nil, nil
 	case f.Table != "":
-		t = all[f.Table]
+		t, fallback = all[f.Table], ""
 	}
-	if t == nil {
-		return nil
+	for _, t := range []*table{t, all[fallback]} {
+		if t == nil {
+			continue
+		}
+		if r, ok := t.find(f.Native); ok {
+			return r.at(f), t
+		}
 	}
-	if r, ok := t.find(f.Native); ok {
-		return r.at(f)
-	}
-	return nil
+	return nil, nil
 }
 
 // ParseTables reads config/detectors/*.yaml and holds every label to the taxonomy.

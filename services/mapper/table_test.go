@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,7 +40,7 @@ func answers(t testing.TB, tables Tables, detector, output string) []string {
 	own := tables.of(detector, out)
 	var all []string
 	for _, f := range out.Findings {
-		labels := tables.lookup(own, f, false)
+		labels, _ := tables.lookup(own, out.Fallback, f, false)
 		if labels == nil {
 			labels = []string{"?"}
 		}
@@ -135,7 +134,7 @@ func TestVendorLists(t *testing.T) {
 	for detector, labels := range vendorLists(t) {
 		for _, native := range labels {
 			n++
-			if tables[detector] == nil || tables.lookup(tables[detector], wire.Finding{Native: native}, false) == nil {
+			if labels, _ := tables.lookup(tables[detector], "", wire.Finding{Native: native}, false); labels == nil {
 				t.Errorf("%s: %s has no answer", detector, native)
 			}
 		}
@@ -224,7 +223,7 @@ func TestCodes(t *testing.T) {
 	_, tables := shippedTables(t)
 	f := func(detector, native, want string) {
 		t.Helper()
-		if got := fmt.Sprint(tables.lookup(tables[detector], wire.Finding{Native: native}, false)); got != "["+want+"]" {
+		if got, _ := tables.lookup(tables[detector], "", wire.Finding{Native: native}, false); strings.Join(got, " ") != want {
 			t.Errorf("%s %s means %s, not %s", detector, native, got, want)
 		}
 	}
@@ -261,7 +260,7 @@ maps:
 	}
 	f := func(native, raw, want string) {
 		t.Helper()
-		if got := strings.Join(tables.lookup(tables["d"], wire.Finding{Native: native, Raw: raw}, false), " "); got != want {
+		if got, _ := tables.lookup(tables["d"], "", wire.Finding{Native: native, Raw: raw}, false); strings.Join(got, " ") != want {
 			t.Errorf("%s %s: got %q, want %q", native, raw, got, want)
 		}
 	}
