@@ -12,16 +12,9 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/llama-mapper/llama-mapper/config"
+	"github.com/llama-mapper/llama-mapper/services/lint"
 	"github.com/llama-mapper/llama-mapper/services/wire"
 )
-
-// Problem is a mistake in a table.
-type Problem struct {
-	File string // its name in the directory
-	Line int    // 1 for the whole file
-	Rule string // one of the rules below
-	Text string // what is wrong and what to do
-}
 
 // The rules that tables are held to, by their names.
 var lintRules = map[string]string{
@@ -42,11 +35,11 @@ var lintRules = map[string]string{
 type linter struct {
 	taxonomy *Taxonomy
 	owner    map[string]string // of a detector's name or alias
-	problems []Problem
+	problems []lint.Problem
 }
 
 // LintTables holds every table of a directory to the rules. Problems come in the order of files and lines.
-func LintTables(dir fs.FS, taxonomy *Taxonomy) []Problem {
+func LintTables(dir fs.FS, taxonomy *Taxonomy) []lint.Problem {
 	l := &linter{taxonomy: taxonomy, owner: map[string]string{}}
 	files, err := fs.Glob(dir, "*.yaml")
 	if err != nil || len(files) == 0 {
@@ -59,7 +52,7 @@ func LintTables(dir fs.FS, taxonomy *Taxonomy) []Problem {
 }
 
 // LintVendors looks every label of the lists up, which are files of a label a line, named like the detector: bedrock.txt.
-func LintVendors(dir, lists fs.FS, taxonomy *Taxonomy) []Problem {
+func LintVendors(dir, lists fs.FS, taxonomy *Taxonomy) []lint.Problem {
 	l := &linter{taxonomy: taxonomy}
 	tables, err := ParseTables(dir, taxonomy)
 	if err != nil {
@@ -92,16 +85,11 @@ func LintVendors(dir, lists fs.FS, taxonomy *Taxonomy) []Problem {
 }
 
 func (l *linter) add(file string, line int, rule, format string, args ...any) {
-	l.problems = append(l.problems, Problem{file, max(line, 1), rule, fmt.Sprintf(format, args...)})
+	l.problems = append(l.problems, lint.Problem{File: file, Line: max(line, 1), Rule: rule, Text: fmt.Sprintf(format, args...)})
 }
 
-func (l *linter) sorted() []Problem {
-	slices.SortStableFunc(l.problems, func(a, b Problem) int {
-		if n := strings.Compare(a.File, b.File); n != 0 {
-			return n
-		}
-		return a.Line - b.Line
-	})
+func (l *linter) sorted() []lint.Problem {
+	lint.Sort(l.problems)
 	return l.problems
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing/fstest"
 
 	"github.com/llama-mapper/llama-mapper/config"
+	"github.com/llama-mapper/llama-mapper/services/lint"
 	"github.com/llama-mapper/llama-mapper/services/wire"
 )
 
@@ -64,7 +65,7 @@ func TestLintFinds(t *testing.T) {
 
 // What the linter writes is SARIF that our own parser reads.
 func TestLintSARIF(t *testing.T) {
-	raw, err := SARIF([]Problem{{"d.yaml", 3, "unknown-label", "quoted"}, {"d.yaml", 4, "duplicate", "quoted"}})
+	raw, err := SARIF([]lint.Problem{{File: "d.yaml", Line: 3, Rule: "unknown-label", Text: "quoted"}, {File: "d.yaml", Line: 4, Rule: "duplicate", Text: "quoted"}})
 	if err != nil {
 		t.Fatal(err)
 	}
