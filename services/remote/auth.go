@@ -150,7 +150,7 @@ func tokenFailure(err error) *detect.Failure {
 	case status >= 500:
 		return again(Reason5xx, 0)
 	case status == http.StatusTooManyRequests:
-		return again(ReasonRateLimited, retryAfter(answered.Response.Header.Get("Retry-After")))
+		return limited(retryAfter(answered.Response.Header.Get("Retry-After")))
 	}
 	return broken(ReasonAuth)
 }

@@ -22,9 +22,12 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/wire"
 )
 
-// connsCleaner is fasthttp's: it ends by itself, idleTime after the last connection.
+// These goroutines are fasthttp's own: a client's ends by itself, idleTime after the last connection, and the others are a
+// server's, which one test has.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"))
+	const fasthttp = "github.com/valyala/fasthttp."
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(fasthttp+"(*HostClient).connsCleaner"),
+		goleak.IgnoreAnyFunction(fasthttp+"(*workerPool).Start.func2"), goleak.IgnoreAnyFunction(fasthttp+"updateServerDate.func1"))
 }
 
 // local lets through to this host.

@@ -44,6 +44,11 @@ func again(reason string, after time.Duration) *detect.Failure {
 	return &detect.Failure{Status: api.StatusError, Reason: reason, Retry: true, RetryAfter: after}
 }
 
+// limited is a detector's wish to be left alone for a while.
+func limited(after time.Duration) *detect.Failure {
+	return &detect.Failure{Status: api.StatusRateLimited, Reason: ReasonRateLimited, Retry: true, RetryAfter: after}
+}
+
 // failure says why a request got no answer. The cause is left out but for the guard's: causes of HTTP quote what they
 // could not read.
 func failure(err error) *detect.Failure {
@@ -80,7 +85,7 @@ func refused(res *fasthttp.Response) error {
 	case status == fasthttp.StatusUnauthorized, status == fasthttp.StatusForbidden:
 		return broken(ReasonAuth)
 	case status == fasthttp.StatusTooManyRequests:
-		return &detect.Failure{Status: api.StatusRateLimited, Reason: ReasonRateLimited, Retry: true, RetryAfter: after}
+		return limited(after)
 	case status == fasthttp.StatusRequestTimeout:
 		return &detect.Failure{Status: api.StatusTimeout, Reason: ReasonTimeout, Retry: true, RetryAfter: after}
 	case status >= 500:

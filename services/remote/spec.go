@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 
 	"github.com/llama-mapper/llama-mapper/api"
@@ -88,7 +87,7 @@ func Parse(raw []byte) (Spec, error) {
 	if len(raw) > maxSpec {
 		return Spec{}, fmt.Errorf("the description has more than %d KB", maxSpec>>10)
 	}
-	if raw = bytes.TrimSpace(raw); len(raw) == 0 || raw[0] != '{' {
+	if json.Unmarshal(raw, new(map[string]json.RawMessage)) != nil {
 		var err error
 		if raw, err = fromYAML(raw); err != nil {
 			return Spec{}, err
@@ -102,9 +101,6 @@ func Parse(raw []byte) (Spec, error) {
 	var s Spec
 	if err := d.Decode(&s); err != nil {
 		return Spec{}, badJSON(err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Spec{}, errors.New("there is something after the description")
 	}
 	return s, nil
 }
@@ -131,5 +127,5 @@ func badJSON(err error) error {
 	case errors.As(err, &kind):
 		return fmt.Errorf("%s: the value is of the wrong type; %s is wanted", kind.Field, kind.Type.Kind())
 	}
-	return errors.New("it is not valid JSON, or has a field that is not known")
+	return errors.New("it has a field that is not known")
 }

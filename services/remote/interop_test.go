@@ -1,0 +1,85 @@
+package remote
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
+	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/services/detect"
+	"github.com/llama-mapper/llama-mapper/services/detect/pii"
+	"github.com/llama-mapper/llama-mapper/services/detect/secrets"
+	"github.com/llama-mapper/llama-mapper/services/orchestration"
+	"github.com/llama-mapper/llama-mapper/services/web"
+)
+
+// Our own server of the FMS detector API says to our own client what the built-in detector says itself.
+func TestOwnServer(t *testing.T) {
+	router := web.New("orchestration", slog.New(slog.DiscardHandler), prometheus.NewRegistry(), func(rc *fasthttp.RequestCtx, _ string) error {
+		if string(rc.Request.Header.Peek("X-API-Key")) != secret {
+			return api.Errorf(api.Unauthorized, "no key")
+		}
+		return nil
+	})
+	orchestration.New([]detect.Detector{pii.New(), secrets.New()}, prometheus.NewRegistry()).Register(router)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &fasthttp.Server{Handler: router.ServeHTTP, Logger: slog.NewLogLogger(slog.NewTextHandler(io.Discard, nil), slog.LevelInfo)}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	defer func() {
+		server.Shutdown()
+		<-served
+	}()
+
+	spec := Spec{Name: "ours", Kind: "fms", URL: "http://" + l.Addr().String(), Covers: []string{"PII"}, Auth: Auth{Type: "api_key", Key: secret}, Params: Params{DetectorID: "pii", Threshold: 0.3}}
+	d := made(t, spec, local)
+	for _, content := range []string{
+		"fine", "Grüße 🎉, jane@example.com und john@example.com", "card 4111 1111 1111 1111, ssn 536-90-4399, \"quoted\" \xff", "", "{{content}} \u0000 \u2028 jane@example.com",
+	} {
+		in := detect.Input{Content: content, Type: api.ContentText}
+		got, err := d.Ask(context.Background(), in)
+		if err != nil {
+			t.Fatalf("%q: %v", content, err)
+		}
+		direct, err := detect.Builtin(pii.New()).Ask(context.Background(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]int{}
+		for _, f := range direct.Findings {
+			if f.Clean || *f.Score >= spec.Params.Threshold {
+				want[f.Native] = len(f.Spans)
+			}
+		}
+		for _, f := range got.Findings {
+			if n, ok := want[f.Native]; !ok || n < len(f.Spans) || !f.Clean && len(f.Spans) == 0 {
+				t.Errorf("%q: %+v, itself it says %+v", content, f, direct.Findings)
+			}
+			for _, s := range f.Spans {
+				if s.Byte[1] > len(content) || []rune(content)[s.Rune[0]] != []rune(content[s.Byte[0]:])[0] {
+					t.Errorf("%q: %v and %v are two places", content, *s.Byte, *s.Rune)
+				}
+			}
+			delete(want, f.Native)
+		}
+		if len(want) > 0 {
+			t.Errorf("%q: %v are missing in %+v", content, want, got.Findings)
+		}
+	}
+	wantNoKey := spec
+	wantNoKey.Auth.Key = "other"
+	_, err = made(t, wantNoKey, local).Ask(context.Background(), asked)
+	wantFailure(t, err, api.StatusError, ReasonAuth)
+	unknown := spec
+	unknown.Params.DetectorID = "unknown"
+	_, err = made(t, unknown, local).Ask(context.Background(), asked)
+	wantFailure(t, err, api.StatusError, Reason4xx)
+}
