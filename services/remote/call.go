@@ -18,7 +18,9 @@ import (
 
 const (
 	maxConns    = 64              // to a detector at once
+	maxPending  = 4 * maxConns    // requests that have a connection or wait for one
 	maxAnswer   = 1 << 20         // bytes of a body
+	maxHeader   = 16 << 10        // bytes; clouds send several KB
 	connectTime = 5 * time.Second // for a connection, with TLS
 	idleTime    = 4 * time.Second // less than common servers keep a connection: uvicorn has 5 s
 )
@@ -44,7 +46,7 @@ func newCaller(u *url.URL, guard *egress.Guard, trusted trust, w *work) *caller 
 	return &caller{dial: dial, addr: addr, work: w, client: &fasthttp.HostClient{
 		Addr: addr, IsTLS: secure, DialTimeout: dial, Name: "llama-mapper",
 		MaxConns: maxConns, MaxConnWaitTimeout: longest, MaxIdleConnDuration: idleTime,
-		ReadTimeout: longest, WriteTimeout: longest, MaxResponseBodySize: maxAnswer,
+		ReadTimeout: longest, WriteTimeout: longest, MaxResponseBodySize: maxAnswer, ReadBufferSize: maxHeader,
 		MaxIdemponentCallAttempts: 1, RetryIfErr: func(*fasthttp.Request, int, error) (bool, bool) { return false, false },
 		DisablePathNormalizing: true, SecureErrorLogMessage: true,
 	}}
@@ -89,6 +91,9 @@ func (c *caller) call(ctx context.Context, req *fasthttp.Request) (string, error
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
+	if c.client.PendingRequests() >= maxPending {
+		return "", again(ReasonBusy, 0)
+	}
 	res, done := &fasthttp.Response{}, make(chan error, 1)
 	if !c.work.begin() {
 		return "", failure(errClosed)
@@ -121,8 +126,11 @@ func (c *caller) connect(ctx context.Context) error {
 	if d, ok := ctx.Deadline(); ok {
 		timeout = min(timeout, time.Until(d))
 	}
-	if err := ctx.Err(); err != nil || timeout <= 0 {
-		return context.Cause(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if timeout <= 0 {
+		return context.DeadlineExceeded // ctx is about to say so
 	}
 	conn, err := c.dial(c.addr, timeout)
 	if err != nil {

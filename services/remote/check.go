@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -54,14 +55,9 @@ func (s *Spec) Validate(guard *egress.Guard) error {
 		f.url(guard, "health_url", s.HealthURL)
 	}
 	f.auth(guard, s.Auth)
-	for _, t := range s.ContentTypes {
-		f.check(!known || slices.Contains(k.takes, t), "content_types: a detector of this kind takes %s", join(k.takes))
-	}
-	for _, c := range s.Covers {
-		f.check(slices.Contains(Categories, c), "covers: the categories are %s", strings.Join(Categories, ", "))
-	}
-	f.check(!known || len(s.Covers) > 0 || len(k.covers) > 0, "covers: it must name the categories that the detector can see, of %s", strings.Join(Categories, ", "))
-	f.check(len(s.Covers) <= len(Categories) && len(s.ContentTypes) <= maxEntries, "covers, content_types: there are more than there can be")
+	f.check(!known || subset(s.ContentTypes, k.takes), "content_types: a detector of this kind takes %v", k.takes)
+	f.check(subset(s.Covers, Categories), "covers: the categories are %v", Categories)
+	f.check(!known || len(s.Covers) > 0 || len(k.covers) > 0, "covers: it must name the categories that the detector can see, of %v", Categories)
 	f.check(s.Window >= 0 && s.Window <= api.MaxContent, "window: it must be 0 to %d code points", api.MaxContent)
 	f.check(len(s.Version) <= maxText && line.MatchString(s.Version), "version: it must have at most %d bytes of printable ASCII", maxText)
 	f.check(len(s.Model) <= maxText && line.MatchString(s.Model), "model: it must have at most %d bytes of printable ASCII", maxText)
@@ -120,22 +116,26 @@ func (f *faults) params(p Params) {
 
 // fitting checks that nothing is set which the kind has no use for.
 func (f *faults) fitting(s *Spec, k kind) {
+	for _, field := range []struct {
+		name string
+		set  bool
+	}{{"model", s.Model != ""}, {"template", s.Template != ""}, {"findings", s.Findings != (Findings{})}} {
+		f.check(!field.set || slices.Contains(k.uses, field.name), "%s: it is not for this kind", field.name)
+	}
 	raw, err := json.Marshal(s.Params)
 	var set map[string]json.RawMessage
 	f.check(err == nil && json.Unmarshal(raw, &set) == nil, "params: they cannot be written as JSON")
-	for name := range set {
+	for _, name := range slices.Sorted(maps.Keys(set)) {
 		f.check(slices.Contains(k.uses, name), "params.%s: it is not for this kind", name)
 	}
-	for name, value := range map[string]bool{"model": s.Model != "", "template": s.Template != "", "findings": s.Findings != (Findings{})} {
-		f.check(!value || slices.Contains(k.uses, name), "%s: it is not for this kind", name)
-	}
-	slices.SortFunc(*f, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 }
 
-func join(types []api.ContentType) string {
-	var out []string
-	for _, t := range types {
-		out = append(out, string(t))
+// subset says whether all of some are known, each once at most.
+func subset[T ~string](some, known []T) bool {
+	for i, v := range some {
+		if !slices.Contains(known, v) || slices.Contains(some[:i], v) {
+			return false
+		}
 	}
-	return strings.Join(out, ", ")
+	return true
 }

@@ -59,10 +59,7 @@ func build(spec Spec, guard *egress.Guard, trust trust) (*Detector, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, errs := k.protocol(&spec)
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
+	p, _ := k.protocol(&spec) // Validate had its errors
 	d := &Detector{spec: spec, kind: k, protocol: p, work: newWork()}
 	d.text = k.target(base, k.leaf, p.query())
 	d.image = d.text

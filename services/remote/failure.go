@@ -19,7 +19,7 @@ const (
 	ReasonTLS         = "tls"          // its certificate or protocol is none that we take
 	ReasonTimeout     = "timeout"      // it had its time
 	ReasonRefused     = "refused"      // the guard does not let through to its address
-	ReasonBusy        = "busy"         // all connections are in use
+	ReasonBusy        = "busy"         // too many requests are with it, or wait for a connection
 	ReasonAuth        = "auth"         // it, or who gives tokens for it, does not take our key
 	ReasonRateLimited = "rate_limited" // it has had enough of us
 	Reason3xx         = "3xx"          // it wants us elsewhere, where we do not go
@@ -65,8 +65,6 @@ func failure(err error) *detect.Failure {
 		return broken(ReasonOversize)
 	case errors.As(err, &certificate), errors.As(err, &record), errors.As(err, &alert):
 		return broken(ReasonTLS)
-	case errors.Is(err, fasthttp.ErrNoFreeConns):
-		return again(ReasonBusy, 0)
 	case isTimeout(err):
 		return &detect.Failure{Status: api.StatusTimeout, Reason: ReasonTimeout, Retry: true}
 	case isClosed(err):

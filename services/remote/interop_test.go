@@ -18,8 +18,8 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/web"
 )
 
-// Our own server of the FMS detector API says to our own client what the built-in detector says itself.
-func TestOwnServer(t *testing.T) {
+// ownServer serves our built-in detectors to who has the key.
+func ownServer(t *testing.T) string {
 	router := web.New("orchestration", slog.New(slog.DiscardHandler), prometheus.NewRegistry(), func(rc *fasthttp.RequestCtx, _ string) error {
 		if string(rc.Request.Header.Peek("X-API-Key")) != secret {
 			return api.Errorf(api.Unauthorized, "no key")
@@ -34,12 +34,16 @@ func TestOwnServer(t *testing.T) {
 	server := &fasthttp.Server{Handler: router.ServeHTTP, Logger: slog.NewLogLogger(slog.NewTextHandler(io.Discard, nil), slog.LevelInfo)}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
-	defer func() {
+	t.Cleanup(func() {
 		server.Shutdown()
 		<-served
-	}()
+	})
+	return "http://" + l.Addr().String()
+}
 
-	spec := Spec{Name: "ours", Kind: "fms", URL: "http://" + l.Addr().String(), Covers: []string{"PII"}, Auth: Auth{Type: "api_key", Key: secret}, Params: Params{DetectorID: "pii", Threshold: 0.3}}
+// Our own server of the FMS detector API says to our own client what the built-in detector says itself.
+func TestOwnServer(t *testing.T) {
+	spec := Spec{Name: "ours", Kind: "fms", URL: ownServer(t), Covers: []string{"PII"}, Auth: Auth{Type: "api_key", Key: secret}, Params: Params{DetectorID: "pii", Threshold: 0.3}}
 	d := made(t, spec, local)
 	for _, content := range []string{
 		"fine", "Grüße 🎉, jane@example.com und john@example.com", "card 4111 1111 1111 1111, ssn 536-90-4399, \"quoted\" \xff", "", "{{content}} \u0000 \u2028 jane@example.com",
@@ -76,7 +80,7 @@ func TestOwnServer(t *testing.T) {
 	}
 	wantNoKey := spec
 	wantNoKey.Auth.Key = "other"
-	_, err = made(t, wantNoKey, local).Ask(context.Background(), asked)
+	_, err := made(t, wantNoKey, local).Ask(context.Background(), asked)
 	wantFailure(t, err, api.StatusError, ReasonAuth)
 	unknown := spec
 	unknown.Params.DetectorID = "unknown"

@@ -155,7 +155,28 @@ func TestCancel(t *testing.T) {
 	wantFailure(t, err, api.StatusError, ReasonClosed)
 }
 
-// What its statuses say, and a detector that is not HTTP.
+// What waits for a detector has a bound.
+func TestBusy(t *testing.T) {
+	s := scripted(t)
+	d := fmsAt(t, s.URL(remotetest.Timeout))
+	var all sync.WaitGroup
+	for range maxPending {
+		all.Go(func() {
+			if _, err := d.Ask(context.Background(), asked); err == nil {
+				t.Error("it answered")
+			}
+		})
+	}
+	for d.ask.client.PendingRequests() < maxPending {
+		time.Sleep(time.Millisecond)
+	}
+	_, err := d.Ask(context.Background(), asked)
+	wantFailure(t, err, api.StatusError, ReasonBusy)
+	s.Close()
+	all.Wait()
+}
+
+// What a detector's statuses say.
 func TestStatuses(t *testing.T) {
 	status, after := 0, ""
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -191,7 +212,10 @@ func TestStatuses(t *testing.T) {
 	}
 	_, err = d.Ask(context.Background(), detect.Input{Content: "aGk=", Type: api.ContentImage})
 	wantFailure(t, err, api.StatusUnsupported, ReasonContentType)
+}
 
+// What is no HTTP is garbage, and says nothing of itself.
+func TestNoHTTP(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +234,7 @@ func TestStatuses(t *testing.T) {
 	})
 	defer talk.Wait()
 	defer l.Close()
-	d = fmsAt(t, "http://"+l.Addr().String())
+	d := fmsAt(t, "http://"+l.Addr().String())
 	_, err = d.Ask(context.Background(), asked)
 	wantFailure(t, err, api.StatusError, ReasonGarbage)
 	if strings.Contains(fmt.Sprintf("%+v", err), secret) {

@@ -44,6 +44,7 @@ type Server struct {
 	http   *httptest.Server
 	closed int // a socket that has a port and does not listen
 	quit   chan struct{}
+	once   sync.Once
 	open   atomic.Int64
 
 	mu    sync.Mutex // guards asked
@@ -68,10 +69,12 @@ func New(words ...string) (*Server, error) {
 
 // Close ends the server and what it has not answered.
 func (s *Server) Close() {
-	close(s.quit)
-	s.http.CloseClientConnections()
-	s.http.Close()
-	syscall.Close(s.closed)
+	s.once.Do(func() {
+		close(s.quit)
+		s.http.CloseClientConnections()
+		s.http.Close()
+		syscall.Close(s.closed)
+	})
 }
 
 // URL is a detector's.
