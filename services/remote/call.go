@@ -63,16 +63,11 @@ func dialTLS(dial fasthttp.DialFuncWithTimeout, config *tls.Config) fasthttp.Dia
 		if err != nil {
 			return nil, err
 		}
+		ctx, cancel := context.WithDeadline(context.Background(), until)
+		defer cancel()
 		conn := tls.Client(plain, config)
-		err = conn.SetDeadline(until)
-		if err == nil {
-			err = conn.Handshake()
-		}
-		if err == nil {
-			err = conn.SetDeadline(time.Time{})
-		}
-		if err != nil {
-			plain.Close()
+		if err := conn.HandshakeContext(ctx); err != nil {
+			_ = plain.Close()
 			return nil, err
 		}
 		return conn, nil

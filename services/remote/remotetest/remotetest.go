@@ -59,7 +59,7 @@ func New(words ...string) (*Server, error) {
 		return nil, fmt.Errorf("a port that is closed: %w", err)
 	}
 	if err := syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		syscall.Close(socket)
+		_ = syscall.Close(socket)
 		return nil, fmt.Errorf("a port that is closed: %w", err)
 	}
 	s.closed = socket
@@ -73,7 +73,7 @@ func (s *Server) Close() {
 		close(s.quit)
 		s.http.CloseClientConnections()
 		s.http.Close()
-		syscall.Close(s.closed)
+		_ = syscall.Close(s.closed)
 	})
 }
 
@@ -130,11 +130,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "2")
 		w.WriteHeader(http.StatusTooManyRequests)
 	case Garbage:
-		fmt.Fprintf(w, "<html>%s</html>", req.Contents)
+		_, _ = fmt.Fprintf(w, "<html>%s</html>", req.Contents)
 	case Shape:
-		json.NewEncoder(w).Encode(map[string]any{"verdict": req.Contents})
+		write(w, map[string]any{"verdict": req.Contents})
 	case Oversize:
-		json.NewEncoder(w).Encode([]string{strings.Repeat("x", 2<<20)})
+		write(w, []string{strings.Repeat("x", 2<<20)})
 	case Clean:
 		s.answer(w, req.Contents, nil)
 	case Flapping:
@@ -166,7 +166,7 @@ func (s *Server) wait(r *http.Request, while time.Duration) bool {
 func (s *Server) drip(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Length", "100000")
 	for s.wait(r, 50*time.Millisecond) {
-		w.Write([]byte(" "))
+		_, _ = w.Write([]byte(" "))
 		w.(http.Flusher).Flush()
 	}
 }
@@ -187,5 +187,8 @@ func (s *Server) answer(w http.ResponseWriter, contents, words []string) {
 			})
 		}
 	}
-	json.NewEncoder(w).Encode(out)
+	write(w, out)
 }
+
+// write answers with JSON. Who asked may have gone.
+func write(w io.Writer, v any) { _ = json.NewEncoder(w).Encode(v) }
