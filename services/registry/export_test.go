@@ -1,0 +1,7 @@
+package registry
+
+// What tests of the package's users reach.
+var (
+	Close     = (*Directory).close
+	Watch     = watch
+)
