@@ -13,6 +13,7 @@ import (
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/queue"
 )
 
 // asked is a pair of detector and output that some lines of a chunk have.
@@ -86,7 +87,7 @@ func (s *Service) ask(ctx context.Context, w *work, a *asked) error {
 			a.err = e
 			return nil
 		}
-		if !pause(ctx, wait) {
+		if !queue.Pause(ctx, wait) {
 			return ctx.Err()
 		}
 	}

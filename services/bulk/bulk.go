@@ -5,14 +5,13 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	"github.com/riverqueue/river"
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/queue"
 )
 
 // Bounds of the work.
@@ -35,8 +34,8 @@ const (
 	abandoned = 10 * time.Minute // without a chunk, an upload is dead
 )
 
-// Connections is how many the pool of a Service must have: two for each chunk, one to listen, and some for requests.
-const Connections = 8
+// Connections is how many the pool of a Service must have: the queue's, one for each chunk, and some for requests.
+const Connections = queue.Connections + workers + 4
 
 // Mapper answers lines. *mapper.Service is one.
 type Mapper interface {
@@ -53,15 +52,14 @@ type Tenants interface {
 
 // Service takes, works on and answers jobs.
 type Service struct {
-	pool     *pgxpool.Pool // of the schema mapper, and of nobody else: a chunk keeps a connection
-	river    *river.Client[pgx.Tx]
-	mapper   Mapper
-	tenants  Tenants
-	log      *slog.Logger
-	pack     *packer
-	lines    *prometheus.CounterVec
-	uploads  chan struct{} // one for each that runs
-	patience time.Duration // between two looks at what is left behind
+	pool    *pgxpool.Pool // of the schema mapper
+	river   *queue.Queue
+	mapper  Mapper
+	tenants Tenants
+	log     *slog.Logger
+	pack    *packer
+	lines   *prometheus.CounterVec
+	uploads chan struct{} // one for each that runs
 }
 
 // New makes a service on a pool of its own, which has Connections or more; metrics go to reg.
@@ -71,7 +69,7 @@ func New(pool *pgxpool.Pool, m Mapper, t Tenants, log *slog.Logger, reg promethe
 		return nil, err
 	}
 	s := &Service{
-		pool: pool, mapper: m, tenants: t, log: log, pack: pack, uploads: make(chan struct{}, uploads), patience: 2 * time.Second,
+		pool: pool, mapper: m, tenants: t, log: log, pack: pack, uploads: make(chan struct{}, uploads),
 		lines: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 			Name: "job_lines_total", Help: "Lines of jobs that were worked on, by what became of them.",
 		}, []string{"result"}),
@@ -81,36 +79,4 @@ func New(pool *pgxpool.Pool, m Mapper, t Tenants, log *slog.Logger, reg promethe
 }
 
 // Run works on jobs until ctx ends. Chunks that are not done then go back to the queue.
-func (s *Service) Run(ctx context.Context) {
-	for failing := false; ; {
-		err := s.river.Start(context.WithoutCancel(ctx))
-		if err == nil {
-			break
-		}
-		if !failing {
-			s.log.Warn("jobs wait until Postgres answers", "cause", err.Error())
-		}
-		failing = true
-		if !pause(ctx, s.patience) {
-			return
-		}
-	}
-	s.tidy(ctx)
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if err := s.river.StopAndCancel(end); err != nil {
-		s.log.Warn("jobs did not stop in time; another replica takes them up", "cause", err.Error())
-	}
-}
-
-// pause waits, and says whether ctx goes on.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+func (s *Service) Run(ctx context.Context) { s.river.Run(ctx, s.tidy) }

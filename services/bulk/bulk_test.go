@@ -119,7 +119,7 @@ func newFixture(t *testing.T, of func(string) config.Database) *fixture {
 	if f.Service, err = New(opened(t, of("mapper"), "mapper"), f.mapper, f.keys, log, prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
 	}
-	f.patience = 100 * time.Millisecond
+	f.river.Patience = 100 * time.Millisecond
 	r := web.New("test", log, prometheus.NewRegistry(), access.NewGate(f.keys, limit.New(nil, prometheus.NewRegistry()), config.Limits{}).Check)
 	f.Register(r)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

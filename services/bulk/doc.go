@@ -5,5 +5,5 @@
 //
 // River saves us a queue of our own: fetching with SKIP LOCKED, LISTEN and NOTIFY, timeouts, retries with backoff,
 // cancelling across replicas, and completion inside our transaction. What it has no notion of is here: content that is
-// sealed, one tenant's share of the queue, and a quick end of the wait for a replica that was killed.
+// sealed, and one tenant's share of the queue; a quick end of the wait for a replica that was killed is in package queue.
 package bulk

@@ -2,17 +2,16 @@ package bulk
 
 import (
 	"context"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/llama-mapper/llama-mapper/services/postgres"
+	"github.com/llama-mapper/llama-mapper/services/queue"
 )
 
-const queue = "bulk"
+const chunks = "bulk" // River's name of the queue
 
 // args are River's: which chunk, and nothing of it.
 type args struct {
@@ -26,28 +25,23 @@ func (args) Kind() string { return "bulk_chunk" }
 
 // InsertOpts implements river.JobArgsWithInsertOpts: a chunk is in the queue once.
 func (args) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: queue, MaxAttempts: attempts, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+	return river.InsertOpts{Queue: chunks, MaxAttempts: attempts, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
 	}}}
 }
 
-func newRiver(s *Service) (*river.Client[pgx.Tx], error) {
+func newRiver(s *Service) (*queue.Queue, error) {
 	all := river.NewWorkers()
 	if err := river.AddWorkerSafely(all, &worker{Service: s}); err != nil {
 		return nil, err
 	}
-	return river.NewClient(riverpgxv5.New(s.pool), &river.Config{
-		Schema: "mapper", Logger: s.log, Workers: all, Queues: map[string]river.QueueConfig{queue: {MaxWorkers: workers}},
-		FetchCooldown: 10 * time.Millisecond, JobTimeout: chunkTimeout, RescueStuckJobsAfter: 2 * chunkTimeout,
-		CompletedJobRetentionPeriod: time.Hour, CancelledJobRetentionPeriod: time.Hour, DiscardedJobRetentionPeriod: 24 * time.Hour,
+	return queue.New(s.pool, "mapper", s.log, river.Config{
+		Workers: all, Queues: map[string]river.QueueConfig{chunks: {MaxWorkers: workers}}, JobTimeout: chunkTimeout,
 	})
 }
 
-// locked is a number for an advisory lock: of a chunk that is worked on, of a tenant's share.
-const (
-	chunkLock = "hashtextextended('llama-mapper chunk ' || $1 || ' ' || $2 || ' ' || $3, 0)"
-	shareLock = "hashtextextended('llama-mapper share ' || $1, 0)"
-)
+// shareLock is the number of an advisory lock of a tenant's share.
+const shareLock = "hashtextextended('llama-mapper share ' || $1, 0)"
 
 // fill queues a tenant's next chunks, as many as its share has room for. It comes last in a transaction of the tenant:
 // it holds the tenant's lock to the end of it, and waits for no row.
@@ -80,18 +74,6 @@ func (s *Service) fill(ctx context.Context, tx pgx.Tx, tenant string) error {
 		}
 	}
 	return nil
-}
-
-// takeOver gives what a replica was working on when it died back to the queue. A worker keeps a lock on its chunk for as
-// long as its connection lives, so a chunk that is being worked on and not locked has nobody. River's own rescue
-// does the same, after minutes.
-func (s *Service) takeOver(ctx context.Context) error {
-	_, err := s.pool.Exec(ctx, `WITH started AS MATERIALIZED (
-			SELECT id, args FROM mapper.river_job WHERE state = 'running' AND kind = 'bulk_chunk' AND attempted_at < now() - interval '2 seconds'),
-		free AS MATERIALIZED (SELECT id FROM started WHERE pg_try_advisory_xact_lock(
-			hashtextextended('llama-mapper chunk ' || (args->>'tenant') || ' ' || (args->>'job') || ' ' || (args->>'number'), 0)))
-		UPDATE mapper.river_job r SET state = 'available', scheduled_at = now() FROM free WHERE r.id = free.id AND r.state = 'running'`)
-	return err
 }
 
 // requeue finds chunks that River has given up, and tenants whose share has room.

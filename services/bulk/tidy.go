@@ -3,7 +3,6 @@ package bulk
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,24 +10,9 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/postgres"
 )
 
-// tidy looks after what others have left behind, until ctx ends. Every replica does; what another has done already is
-// left alone.
-func (s *Service) tidy(ctx context.Context) {
-	failing := false
-	for pause(ctx, s.patience) {
-		err := s.once(ctx)
-		if err != nil && ctx.Err() == nil && !failing {
-			s.log.Warn("jobs of replicas that have died, and jobs that have expired, wait", "cause", err.Error())
-		}
-		failing = err != nil
-	}
-}
-
-// once does what is due.
-func (s *Service) once(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	return errors.Join(s.takeOver(ctx), s.requeue(ctx), s.remove(ctx))
+// tidy looks after what others have left behind.
+func (s *Service) tidy(ctx context.Context) error {
+	return errors.Join(s.requeue(ctx), s.remove(ctx))
 }
 
 // remove deletes jobs that have expired, uploads that have died, and all that deleted tenants had.

@@ -3,11 +3,9 @@ package bulk
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
@@ -40,13 +38,7 @@ var errGone = errors.New("there is nothing to do")
 
 // Work implements river.Worker. Its errors are kept by River and have no content.
 func (w *worker) Work(ctx context.Context, job *river.Job[args]) error {
-	conn, err := w.lock(ctx, job.Args)
-	if err != nil {
-		return err
-	}
-	defer conn.Release()
-	defer w.unlock(ctx, conn, job.Args)
-	err = w.do(ctx, job)
+	err := w.do(ctx, job)
 	switch {
 	case errors.Is(err, errGone):
 		return nil
@@ -61,32 +53,6 @@ func (w *worker) Work(ctx context.Context, job *river.Job[args]) error {
 // NextRetry implements river.Worker: soon at first, a minute apart at last.
 func (w *worker) NextRetry(job *river.Job[args]) time.Time {
 	return time.Now().Add(min(time.Minute, time.Second<<min(job.Attempt, 6)))
-}
-
-// lock marks a chunk as worked on, by a lock that ends with the connection at the latest.
-func (w *worker) lock(ctx context.Context, a args) (*pgxpool.Conn, error) {
-	conn, err := w.pool.Acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var mine bool
-	if err = conn.QueryRow(ctx, "SELECT pg_try_advisory_lock("+chunkLock+")", a.Tenant, a.Job, fmt.Sprint(a.Number)).Scan(&mine); err == nil && !mine {
-		err = river.JobSnooze(time.Second) // who had it before has not noticed yet
-	}
-	if err != nil {
-		conn.Release()
-		return nil, err
-	}
-	return conn, nil
-}
-
-// unlock takes the mark away; if it cannot, the connection goes with it.
-func (w *worker) unlock(ctx context.Context, conn *pgxpool.Conn, a args) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), postgres.Deadline)
-	defer cancel()
-	if _, err := conn.Exec(ctx, "SELECT pg_advisory_unlock("+chunkLock+")", a.Tenant, a.Job, fmt.Sprint(a.Number)); err != nil {
-		_ = conn.Conn().Close(ctx) // the pool makes another
-	}
 }
 
 // do maps a chunk and keeps what came out.
