@@ -103,8 +103,9 @@ func (s *Secrets) NewDataKey(tenant string) []byte {
 // Vault seals what is kept about one tenant. Without the tenant's data key nobody opens it again. The zero Vault,
 // of a tenant that was deleted, seals nothing.
 type Vault struct {
-	seal   cipher.AEAD
-	digest []byte
+	seal     cipher.AEAD
+	digest   []byte
+	webhooks []byte
 }
 
 // Vault unwraps a tenant's data key; nil is that of a deleted tenant.
@@ -124,7 +125,7 @@ func (s *Secrets) Vault(tenant string, wrapped []byte) (Vault, error) {
 		return out
 	}
 	seal, err := newAEAD(sub("seal"))
-	return Vault{seal: seal, digest: sub("digest")}, err
+	return Vault{seal: seal, digest: sub("digest"), webhooks: sub("webhooks")}, err
 }
 
 // ErrShredded is the error of opening what a deleted tenant's key had sealed.
@@ -144,6 +145,14 @@ func (v Vault) Open(sealed []byte) ([]byte, error) {
 		return nil, ErrShredded
 	}
 	return v.seal.Open(nil, nil, sealed, nil)
+}
+
+// Webhooks is what the tenant's webhooks are signed with. The tenant may see it.
+func (v Vault) Webhooks() ([]byte, error) {
+	if v.webhooks == nil {
+		return nil, ErrShredded
+	}
+	return v.webhooks, nil
 }
 
 // Digest stands for a text where the text itself may not be kept: an HMAC-SHA256 under a key of the tenant, so

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -14,7 +15,7 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/postgres/postgrestest"
 )
 
-// describe lists what River's tables are made of.
+// describe lists what River's tables in the schema mapper are made of.
 const describe = `
 	SELECT format('column %s.%s %s %s %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid))
 	FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -29,12 +30,18 @@ const describe = `
 	UNION ALL SELECT format('trigger %s', tgname) FROM pg_trigger WHERE tgrelid = 'mapper.river_job'::regclass AND NOT tgisinternal
 	ORDER BY 1`
 
-// Our migration makes what River's own make: a new release of River with another schema fails here.
+// Our migrations make what River's own make: a new release of River with another schema fails here.
 func TestRiverSchema(t *testing.T) {
+	for _, schema := range []string{"mapper", "orchestration"} {
+		t.Run(schema, func(t *testing.T) { holdAgainstRiver(t, schema) })
+	}
+}
+
+func holdAgainstRiver(t *testing.T, schema string) {
 	ctx := context.Background()
 	described := func(pool *pgxpool.Pool) []string {
 		t.Helper()
-		rows, err := pool.Query(ctx, describe)
+		rows, err := pool.Query(ctx, strings.ReplaceAll(describe, "mapper", schema))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,15 +51,15 @@ func TestRiverSchema(t *testing.T) {
 		}
 		return lines
 	}
-	theirs := opened(t, postgrestest.New(t)("mapper"), "mapper")
-	m, err := rivermigrate.New(riverpgxv5.New(theirs), &rivermigrate.Config{Schema: "mapper"})
+	theirs := opened(t, postgrestest.New(t)(schema), schema)
+	m, err := rivermigrate.New(riverpgxv5.New(theirs), &rivermigrate.Config{Schema: schema})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		t.Fatal(err)
 	}
-	want, got := described(theirs), described(opened(t, postgrestest.Migrated(t)("mapper"), "mapper"))
+	want, got := described(theirs), described(opened(t, postgrestest.Migrated(t)(schema), schema))
 	for _, line := range want {
 		if !slices.Contains(got, line) {
 			t.Errorf("missing: %s", line)
