@@ -80,6 +80,7 @@ func TestOperate(t *testing.T) {
 	must(`"tenant":"acme","seq":0`, "audit", "export", "acme", "--service", "orchestration")
 	refused("mapper or orchestration", "audit", "export", "acme", "--service", "analysis")
 	refused("--key must be", "audit", "verify", file, "--key", "x")
+	remapped(t, file, must, refused)
 	if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -88,6 +89,23 @@ func TestOperate(t *testing.T) {
 	refused("--yes", "tenants", "delete", "acme")
 	must("", "tenants", "delete", "acme", "--yes")
 	must("revoked", "keys", "list", "--tenant", "acme")
+}
+
+// remapped maps acme's history again, from Postgres and from an export.
+func remapped(t *testing.T, file string, must func(string, ...string) string, refused func(string, ...string)) {
+	t.Helper()
+	out := must("1 mappings; findings: 0 unchanged, 1 changed; cannot tell: 1 of the model's, 0 of rows", "remap", "acme")
+	if again := must("PII.Identifier.SSN", "remap", "acme", "--export", file); again != out {
+		t.Errorf("%s\nfrom an export: %s", out, again)
+	}
+	changes := filepath.Join(t.TempDir(), "changes")
+	must("1 changed", "remap", "acme", "--tables", "config/detectors", "--out", changes)
+	if raw, err := os.ReadFile(changes); err != nil || !strings.Contains(string(raw), `{"seq":1,"time":`) {
+		t.Errorf("%s, %v", raw, err)
+	}
+	refused("no tables", "remap", "acme", "--tables", t.TempDir())
+	must("made the tenant other", "keys", "create", "--tenant", "other", "--role", "viewer")
+	refused("of another tenant", "remap", "other", "--export", file)
 }
 
 // record has one event of a tenant in Postgres.
@@ -102,7 +120,10 @@ func record(t *testing.T, tenant string) {
 		}
 		defer j.Close()
 		log := audit.NewLog(j)
-		if err := log.Record(ctx, owner, []api.Event{{RequestID: "r"}}); err != nil {
+		if err := log.Record(ctx, owner, []api.Event{{RequestID: "r", Kind: api.EventMapping, Detector: "presidio", Findings: []api.EventFinding{
+			{Native: "US_SSN", Labels: []string{"PII.Other"}, Source: api.SourceTable, Table: "presidio@0"},
+			{Native: "hmac:x", Labels: []string{"PII.Other"}, Source: api.SourceModel},
+		}}}); err != nil {
 			return err
 		}
 		_, pool, err := s.pool("mapper")

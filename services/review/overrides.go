@@ -124,12 +124,23 @@ func (o *Overrides) Follow(ctx context.Context) error {
 // detector's table, or its own in lower case.
 func (o *Overrides) Lookup(t *access.Tenant, detector, native string) []string {
 	o.mu.RLock()
-	defer o.mu.RUnlock()
 	mine := o.tenants[t.ID]
-	if mine == nil || len(mine.labels) == 0 {
+	none := mine == nil || len(mine.labels) == 0
+	o.mu.RUnlock()
+	if none {
 		return nil
 	}
-	return mine.labels[place{detector, digest(t, native)}]
+	return o.Find(t, detector, digest(t, native))
+}
+
+// Find is Lookup for a label of which only the digest is known, as events have it.
+func (o *Overrides) Find(t *access.Tenant, detector, digest string) []string {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	if mine := o.tenants[t.ID]; mine != nil {
+		return mine.labels[place{detector, digest}]
+	}
+	return nil
 }
 
 // Version names a tenant's overrides by the time of their latest change; "" if it never had any.

@@ -1,0 +1,82 @@
+package mapper
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/services/wire"
+)
+
+// example is a case of the corpus.
+type example struct{ detector, output string }
+
+// corpus reads the cases of services/wire/testdata.
+func corpus(t testing.TB) (all []example) {
+	t.Helper()
+	paths, err := filepath.Glob("../wire/testdata/cases/*.json")
+	if err != nil || len(paths) < 100 {
+		t.Fatalf("%d cases, %v", len(paths), err)
+	}
+	for _, path := range paths {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var e struct {
+			Detector string
+			Output   json.RawMessage
+		}
+		if err := json.Unmarshal(raw, &e); err != nil {
+			t.Fatal(err)
+		}
+		output := string(e.Output)
+		if output[0] == '"' {
+			if err := json.Unmarshal(e.Output, &output); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all = append(all, example{e.Detector, output})
+	}
+	return all
+}
+
+// What formats fall back to is known without their outputs, and so are the detectors' own numbers.
+func TestRecallKnows(t *testing.T) {
+	seen, levels := map[string]bool{}, 0
+	for _, e := range corpus(t) {
+		out, err := wire.Parse(e.detector, e.output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out.Fallback != fallbacks[out.Vendor] && out.Vendor != "text" {
+			t.Errorf("%s falls back to %q", out.Vendor, out.Fallback)
+		}
+		seen[out.Fallback] = true
+		for _, f := range out.Findings {
+			raw, ok := rawOf(api.EventFinding{Score: f.Score, Scale: f.Scale})
+			if _, err := strconv.ParseFloat(f.Raw, 64); err != nil {
+				if raw != "" {
+					t.Errorf("%s, %s: %s, not a word", f.Native, f.Scale, raw)
+				}
+			} else if levels++; ok && raw != f.Raw {
+				t.Errorf("%s, %s: %s, not %s", f.Native, f.Scale, raw, f.Raw)
+			}
+		}
+	}
+	if len(seen) != 1+len(fallbacks) || levels < 50 {
+		t.Error(seen, levels)
+	}
+}
+
+// Names has what a table has, for digests.
+func TestNames(t *testing.T) {
+	_, tables := shippedTables(t)
+	if names := tables.Names("secrets"); len(names) != 4 || !slices.Contains(names, "api_key") || tables.Names("nobody") != nil {
+		t.Error(names)
+	}
+}
