@@ -18,7 +18,9 @@ type Problem struct {
 }
 
 // String writes a problem as compilers do.
-func (p Problem) String() string { return fmt.Sprintf("%s:%d: %s (%s)", p.File, p.Line, p.Text, p.Rule) }
+func (p Problem) String() string {
+	return fmt.Sprintf("%s:%d: %s (%s)", p.File, p.Line, p.Text, p.Rule)
+}
 
 // Sort puts problems in the order of files and lines.
 func Sort(problems []Problem) {

@@ -241,7 +241,7 @@ func (w *work) outcome(unmapped int) api.Outcome {
 	for _, a := range w.counted {
 		if a.ok() {
 			ok++
-			whole = whole && a.Scanned >= w.e.Characters
+			whole = whole && a.Scanned >= w.e.Characters && (w.e.Mapped || len(a.said()) == 0)
 		}
 	}
 	switch {

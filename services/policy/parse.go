@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -88,39 +89,67 @@ func Parse(raw []byte) (*Policy, error) {
 	if len(raw) > MaxPolicy {
 		return nil, api.Errorf(api.PayloadTooLarge, "a policy has at most %d bytes", MaxPolicy)
 	}
+	p, faults := check(raw)
+	if len(faults) == 0 {
+		return p, nil
+	}
+	var told []string
+	for _, f := range faults[:min(len(faults), maxFaults)] {
+		told = append(told, f.String())
+	}
+	if n := len(faults) - maxFaults; n > 0 {
+		told = append(told, fmt.Sprintf("and %d more", n))
+	}
+	return nil, api.Errorf(api.InvalidRequest, "the policy has faults: %s", strings.Join(told, "; "))
+}
+
+// fault is something that is wrong with a policy.
+type fault struct {
+	line int
+	text string
+}
+
+// String writes a fault with its line.
+func (f fault) String() string { return fmt.Sprintf("line %d, %s", f.line, f.text) }
+
+// check reads a policy. It is whole only if there are no faults.
+func check(raw []byte) (*Policy, []fault) {
 	var doc document
 	if err := config.Strict(raw, &doc); err != nil {
-		return nil, api.Errorf(api.InvalidRequest, "the policy is not strict YAML: %s", readable(err))
+		return nil, unreadable(err)
 	}
 	c := checker{root: nodes(raw)}
 	p := c.policy(doc)
-	if len(c.faults) > 0 {
-		more := ""
-		if n := len(c.faults) - maxFaults; n > 0 {
-			more = fmt.Sprintf("; and %d more", n)
-			c.faults = c.faults[:maxFaults]
-		}
-		return nil, api.Errorf(api.InvalidRequest, "the policy has faults: %s%s", strings.Join(c.faults, "; "), more)
-	}
-	return p, nil
+	return p, c.faults
 }
 
-var inType = regexp.MustCompile(` (in|into) (type )?\*?policy\.\w+`)
+var (
+	lineOf = regexp.MustCompile(`line (\d+): (.*)`)
+	inType = regexp.MustCompile(` (in type|into) \*?policy\.\w+`)
+)
 
-// readable takes our types' names out of an error of YAML's, and its lines.
-func readable(err error) string {
-	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors:\n")
-	return strings.ReplaceAll(strings.TrimSpace(inType.ReplaceAllString(text, "")), "\n  ", "; ")
+// unreadable are the faults that YAML finds, without our types' names.
+func unreadable(err error) (faults []fault) {
+	for _, m := range lineOf.FindAllStringSubmatch(err.Error(), -1) {
+		n, err := strconv.Atoi(m[1])
+		if err == nil {
+			faults = append(faults, fault{n, inType.ReplaceAllString(m[2], "")})
+		}
+	}
+	if len(faults) == 0 {
+		return []fault{{1, strings.TrimPrefix(err.Error(), "yaml: ")}}
+	}
+	return faults
 }
 
 // checker turns a document into a policy and gathers what is wrong with it.
 type checker struct {
 	root   *yaml.Node
-	faults []string
+	faults []fault
 }
 
 func (c *checker) fail(place []any, format string, args ...any) {
-	c.faults = append(c.faults, fmt.Sprintf("line %d, %s: %s", line(c.root, place...), path(place), fmt.Sprintf(format, args...)))
+	c.faults = append(c.faults, fault{line(c.root, place...), path(place) + ": " + fmt.Sprintf(format, args...)})
 }
 
 func (c *checker) policy(doc document) *Policy {
@@ -148,7 +177,7 @@ func (c *checker) policy(doc document) *Policy {
 	c.count(len(doc.Detectors), maxDetectors, "detectors")
 	c.count(len(doc.Rules), maxRules, "rules")
 	for _, name := range slices.Sorted(maps.Keys(doc.Detectors)) {
-		p.Detectors[name] = c.detector(doc.Detectors[name], name)
+		p.Detectors[name] = c.detector(doc.Detectors[name], name, p.ContentTypes)
 	}
 	c.names(p.Prefer, "prefer")
 	p.Coverage = c.coverage(doc.Coverage)
@@ -161,7 +190,7 @@ func (c *checker) policy(doc document) *Policy {
 	return p
 }
 
-func (c *checker) detector(doc detectorDocument, name string) Detector {
+func (c *checker) detector(doc detectorDocument, name string, types []api.ContentType) Detector {
 	at := func(member ...any) []any { return append([]any{"detectors", name}, member...) }
 	d := Detector{
 		Mode: doc.Mode, Weight: or(doc.Weight, 1), Threshold: or(doc.Threshold, defaultThreshold),
@@ -181,7 +210,7 @@ func (c *checker) detector(doc detectorDocument, name string) Detector {
 		c.fail(at("mode"), "it must be required, optional or shadow")
 	}
 	d.OnError = c.action(doc.OnError, otherwise, []api.Action{api.ActionBlock, api.ActionAllow, api.ActionReview}, at("on_error")...)
-	d.ContentTypes = c.types(doc.ContentTypes, everyType, at("content_types")...)
+	d.ContentTypes = c.types(doc.ContentTypes, types, at("content_types")...)
 	if !nameShape.MatchString(name) {
 		c.fail(at(), "a detector's name has 1 to 64 letters, digits, dots, lines and underscores")
 	}

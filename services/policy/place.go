@@ -17,21 +17,24 @@ func nodes(raw []byte) *yaml.Node {
 }
 
 // line is where a member is, or else the innermost that it would be in.
-func line(at *yaml.Node, place ...any) int {
+func line(root *yaml.Node, place ...any) int { return max(find(root, place...).Line, 1) }
+
+// find returns a member, or else the innermost that it would be in.
+func find(at *yaml.Node, place ...any) *yaml.Node {
 	for _, step := range place {
-		for at.Kind == yaml.AliasNode {
-			at = at.Alias
-		}
 		next := member(at, step)
 		if next == nil {
 			break
 		}
 		at = next
 	}
-	return max(at.Line, 1)
+	return at
 }
 
 func member(at *yaml.Node, step any) *yaml.Node {
+	for at.Kind == yaml.AliasNode {
+		at = at.Alias
+	}
 	switch step := step.(type) {
 	case int:
 		if at.Kind == yaml.SequenceNode && step < len(at.Content) {

@@ -53,7 +53,7 @@ type Detector struct {
 	Threshold    float64            `json:"threshold"`            // scores below it say that nothing is there
 	Thresholds   map[string]float64 `json:"thresholds,omitempty"` // of single native labels
 	TimeoutMS    int                `json:"timeout_ms,omitempty"` // 0 is what the deadline leaves
-	ContentTypes []api.ContentType  `json:"content_types"`        // what it is asked about
+	ContentTypes []api.ContentType  `json:"content_types"`        // what it is asked about; what the policy takes, if it does not say
 	Excludable   bool               `json:"excludable,omitempty"` // whether callers may leave it out
 	Excluded     bool               `json:"excluded,omitempty"`   // the caller did: it need not be asked
 }
