@@ -42,7 +42,7 @@ type Resolution struct {
 	Strategy   Strategy `json:"strategy"`
 	Winner     string   `json:"winner"`                // the detector that weighed most in it
 	TieBreaker string   `json:"tie_breaker,omitempty"` // confidence, score or name, if others were as good
-	Delta      float64  `json:"delta"`                 // the winner's score, less that of the next vote
+	Delta      float64  `json:"delta"`                 // the winner's score, less that of the next vote that could have won
 }
 
 // answer is whether a label holds and how strongly.
