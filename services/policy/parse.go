@@ -36,7 +36,7 @@ const (
 )
 
 var (
-	everyType    = []api.ContentType{api.ContentText, api.ContentCode, api.ContentDocument, api.ContentImage}
+	everyType    = []api.ContentType{api.ContentCode, api.ContentDocument, api.ContentImage, api.ContentText} // sorted
 	defaultRules = []Rule{{Labels: []string{"*"}, Action: api.ActionFlag}}
 	nameShape    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 	labelShape   = regexp.MustCompile(`^[A-Za-z0-9_.]{0,100}\*?[A-Za-z0-9_.]{0,100}$`)
