@@ -1,5 +1,10 @@
 package api
 
+import (
+	"encoding/json"
+	"time"
+)
+
 // Limits of the detector API.
 const (
 	MaxContents  = 100 // texts of one request
@@ -36,14 +41,21 @@ type Evidence struct {
 	Score float64 `json:"score"`
 }
 
-// DetectorInfo describes a built-in detector.
+// DetectorInfo describes a detector, built in or registered by the tenant.
 type DetectorInfo struct {
-	Name    string   `json:"name"`
-	Version string   `json:"version"` // of its rules
-	Labels  []string `json:"labels"`  // all it can say
+	Name         string          `json:"name"`
+	Version      string          `json:"version"` // of its rules; a number that grows, of a registered one
+	Labels       []string        `json:"labels"`  // all that a built-in one can say
+	Kind         string          `json:"kind"`    // built-in, or how it is asked: fms, presidio, ...
+	ContentTypes []ContentType   `json:"content_types"`
+	Covers       []string        `json:"covers"` // categories of the taxonomy that it can see
+	Health       Health          `json:"health"`
+	Spec         json.RawMessage `json:"spec,omitempty"` // what was registered, **** for its secrets; not in lists
+	KeyID        string          `json:"key_id,omitempty"`
+	CreatedAt    *time.Time      `json:"created_at,omitempty"`
 }
 
-// DetectorsResponse is the built-in detectors.
+// DetectorsResponse is the built-in detectors, and those that the tenant has registered.
 type DetectorsResponse struct {
 	Detectors []DetectorInfo `json:"detectors"`
 }

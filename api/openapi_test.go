@@ -12,7 +12,8 @@ import (
 
 // The schemas have the fields of the Go types, and the same ones are required.
 func TestOpenAPI(t *testing.T) {
-	compare(t, "openapi-orchestration.yaml", ContentsRequest{}, DetectorParams{}, Detection{}, Evidence{}, DetectorInfo{}, DetectorsResponse{})
+	compare(t, "openapi-orchestration.yaml", ContentsRequest{}, DetectorParams{}, Detection{}, Evidence{}, DetectorInfo{}, DetectorsResponse{},
+		HealthInfo{}, Registered{}, VersionsResponse{}, PolicyInfo{}, PoliciesResponse{}, PolicyReport{}, ActivateRequest{})
 	compare(t, "openapi-analysis.yaml", Summary{})
 	compare(t, "openapi.yaml",
 		MapRequest{}, MapBatchRequest{}, MapBatchResponse{}, BatchResult{}, Mapping{}, Candidate{}, Provenance{}, Finding{}, Span{}, VersionInfo{}, TaxonomyResponse{}, Label{}, Error{},

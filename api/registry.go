@@ -7,7 +7,6 @@ const (
 	MaxRegistered = 50       // detectors, and policies
 	MaxVersions   = 200      // of each that are kept: the newest, and the one in force
 	MaxSpec       = 16 << 10 // bytes of what describes a detector
-	MaxPolicy     = 64 << 10 // bytes of a policy
 )
 
 // Health says how a detector answered when it was asked how it is.

@@ -13,7 +13,6 @@ import (
 // Register adds the routes.
 func (s *Service) Register(r *web.Router) {
 	r.Handle(fasthttp.MethodPost, "/api/v1/text/contents", access.Orchestrate, s.postContents)
-	r.Handle(fasthttp.MethodGet, "/api/v1/detectors", access.Read, s.getDetectors)
 }
 
 func (s *Service) postContents(rc *fasthttp.RequestCtx) error {
@@ -32,12 +31,4 @@ func (s *Service) postContents(rc *fasthttp.RequestCtx) error {
 		return err
 	}
 	return web.JSON(rc, fasthttp.StatusOK, found)
-}
-
-func (s *Service) getDetectors(rc *fasthttp.RequestCtx) error {
-	out := api.DetectorsResponse{Detectors: []api.DetectorInfo{}}
-	for _, d := range s.detectors {
-		out.Detectors = append(out.Detectors, api.DetectorInfo{Name: d.Name(), Version: d.Version(), Labels: d.Labels()})
-	}
-	return web.JSON(rc, fasthttp.StatusOK, out)
 }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -75,9 +74,9 @@ type Directory struct {
 	shipped *policy.Policy
 	log     *slog.Logger
 
-	following sync.Mutex     // held while changes are taken over; guards rows and waiting
-	rows      map[place]row  //
-	waiting   map[place]bool // rows whose tenant is not known yet
+	following chan struct{} // has room for who takes changes over, and guards rows and waiting
+	rows      map[place]row
+	waiting   map[place]bool // rows that are not in force because their tenant is not known yet
 
 	mu      sync.RWMutex // guards what follows
 	tenants map[string]*own
@@ -102,7 +101,7 @@ func NewDirectory(pool *pgxpool.Pool, keys *access.Directory, path string, build
 	}
 	d := &Directory{
 		pool: pool, keys: keys, path: path, make: build, text: shipped, shipped: p, log: log,
-		rows: map[place]row{}, waiting: map[place]bool{}, tenants: map[string]*own{},
+		following: make(chan struct{}, 1), rows: map[place]row{}, waiting: map[place]bool{}, tenants: map[string]*own{},
 	}
 	if err := d.restore(); err != nil {
 		log.Warn("the copy of policies and detectors cannot be used; Postgres has them", "cause", err.Error())
@@ -142,12 +141,14 @@ func (d *Directory) close(before time.Time) {
 	}
 }
 
-// Follow takes over what has changed in Postgres, unless that is being done already.
+// Follow takes over what has changed in Postgres.
 func (d *Directory) Follow(ctx context.Context) {
-	if !d.following.TryLock() {
+	select {
+	case d.following <- struct{}{}:
+		defer func() { <-d.following }()
+	case <-ctx.Done():
 		return
 	}
-	defer d.following.Unlock()
 	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	changed, err := d.refresh(bounded)
@@ -372,7 +373,7 @@ func (d *Directory) Policy(tenant, name string) (*policy.Policy, int, error) {
 	if err := d.State(); err != nil {
 		return nil, 0, api.Errorf(api.Unavailable, "%v", err)
 	}
-	name = cmp.Or(strings.TrimSpace(name), Floor)
+	name = cmp.Or(name, Floor)
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	var in ruled

@@ -43,7 +43,7 @@ func (f *fixture) directory(t *testing.T, file string) (*registry.Directory, *at
 	d, err := registry.NewDirectory(f.pool, f.keys, filepath.Join(f.dir, file), func(s remote.Spec) (registry.Remote, error) {
 		d, err := remote.New(s, guard)
 		return fake{d, &closed}, err
-	}, []byte(shipped), quiet)
+	}, []byte(shipped), f.log)
 	if err != nil {
 		t.Fatal(err)
 	}

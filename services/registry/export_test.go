@@ -1,7 +1,8 @@
 package registry
 
-// What tests of the package's users reach.
+// What tests of the package reach.
 var (
 	Close     = (*Directory).close
+	SecretsOf = secretsOf
 	Watch     = watch
 )

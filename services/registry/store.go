@@ -56,10 +56,14 @@ type Change struct {
 
 var naming = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
 
+func errName() *api.Error {
+	return api.Errorf(api.InvalidRequest, "name: it must have 1 to 64 characters of a-z, 0-9 and -")
+}
+
 // Put makes a version. One that says the same as the newest is the newest, with made false.
 func (s *Store) Put(ctx context.Context, c access.Caller, kind Kind, name string, change Change) (e Entry, made bool, err error) {
 	if !naming.MatchString(name) {
-		return e, false, api.Errorf(api.InvalidRequest, "a name must have 1 to 64 characters of a-z, 0-9 and -")
+		return e, false, errName()
 	}
 	err = s.change(ctx, c.Tenant, kind, name, change.Match, func(tx pgx.Tx, old *Entry, newest int) error {
 		text, hash, err := change.Make(old)

@@ -31,6 +31,7 @@ var (
 // fixture is a database with the tenants a and b, each of which is known to keys.
 type fixture struct {
 	dir     string
+	log     *slog.Logger
 	pool    *pgxpool.Pool
 	access  *pgxpool.Pool
 	store   *registry.Store
@@ -51,7 +52,7 @@ func newFixture(t *testing.T) *fixture {
 		t.Cleanup(pool.Close)
 		return pool
 	}
-	f := &fixture{dir: t.TempDir(), pool: open("orchestration"), access: open("access"), secrets: accesstest.Secrets(t)}
+	f := &fixture{dir: t.TempDir(), log: quiet, pool: open("orchestration"), access: open("access"), secrets: accesstest.Secrets(t)}
 	f.store, f.tenants = registry.NewStore(f.pool), access.NewStore(f.access, f.secrets)
 	f.keys = access.NewDirectory(f.access, f.secrets, filepath.Join(f.dir, "access.json"), quiet)
 	f.a, f.b = f.caller(t, "a"), f.caller(t, "b")
@@ -230,9 +231,17 @@ func TestStoreLimits(t *testing.T) {
 	}
 	_, _, err = f.store.Put(ctx, f.b, registry.Detectors, "one-more", says("x", true))
 	refused(t, err, api.InvalidRequest)
-	for i := range api.MaxVersions + 2 {
-		f.put(t, f.b, registry.Policies, "p", fmt.Sprint(i), i == 0)
+	f.put(t, f.b, registry.Policies, "p", "1", true)
+	err = postgres.InTenant(ctx, f.pool, "b", func(tx pgx.Tx) error { // as many versions as are kept
+		_, err := tx.Exec(ctx, `WITH more AS (INSERT INTO orchestration.versions SELECT tenant, kind, name, i, sealed, hash, key FROM orchestration.versions, generate_series(2, $1) i)
+			UPDATE orchestration.registered SET newest = $1 WHERE kind = 'policy'`, api.MaxVersions)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	f.put(t, f.b, registry.Policies, "p", "next", false)
+	f.put(t, f.b, registry.Policies, "p", "last", false)
 	all, err := f.store.Versions(ctx, f.b.Tenant, registry.Policies, "p")
 	if err != nil || len(all) != api.MaxVersions+1 || all[0].Version != api.MaxVersions+2 || all[api.MaxVersions].Version != 1 {
 		t.Errorf("%d versions, %v", len(all), err)

@@ -1,0 +1,128 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/policy"
+	"github.com/llama-mapper/llama-mapper/services/web"
+)
+
+func describe(e Entry) api.PolicyInfo {
+	return api.PolicyInfo{Name: e.Name, Version: e.Version, Newest: e.Newest, Active: e.Active, Hash: e.Hash, KeyID: e.KeyID, CreatedAt: &e.CreatedAt}
+}
+
+// shipped describes the floor of tenants that have none of their own.
+func (s *Service) shipped() api.PolicyInfo {
+	return api.PolicyInfo{Name: Floor, Hash: s.directory.shipped.Hash()}
+}
+
+func (s *Service) getPolicies(ctx context.Context, rc *fasthttp.RequestCtx, c access.Caller) error {
+	all, err := s.store.List(ctx, c.Tenant, Policies)
+	if err != nil {
+		return err
+	}
+	out := api.PoliciesResponse{Policies: []api.PolicyInfo{}}
+	own := false
+	for _, e := range all {
+		own = own || e.Name == Floor
+		out.Policies = append(out.Policies, describe(e))
+	}
+	if !own {
+		out.Policies = append([]api.PolicyInfo{s.shipped()}, out.Policies...)
+	}
+	return web.JSON(rc, fasthttp.StatusOK, out)
+}
+
+func (s *Service) getPolicy(ctx context.Context, rc *fasthttp.RequestCtx, c access.Caller) error {
+	version, err := wanted(rc)
+	if err != nil {
+		return err
+	}
+	name := web.Param(rc, "name")
+	e, err := s.store.Get(ctx, c.Tenant, Policies, name, version)
+	if err != nil && name == Floor && version == 0 && api.AsError(err).Code == api.NotFound {
+		out := s.shipped()
+		out.Policy = string(s.directory.text)
+		return web.JSON(rc, fasthttp.StatusOK, out)
+	}
+	if err != nil {
+		return err
+	}
+	out := describe(e)
+	out.Policy = string(e.Text)
+	tag(rc, e)
+	return web.JSON(rc, fasthttp.StatusOK, out)
+}
+
+func (s *Service) postPolicy(ctx context.Context, rc *fasthttp.RequestCtx, c access.Caller) error {
+	match, err := matched(rc)
+	if err != nil {
+		return err
+	}
+	activate := string(rc.QueryArgs().Peek("activate"))
+	if activate != "" && activate != "true" && activate != "false" {
+		return api.Errorf(api.InvalidRequest, "activate must be true or false")
+	}
+	text := bytes.Clone(rc.PostBody())
+	p, err := policy.Parse(text)
+	if err != nil {
+		return err
+	}
+	e, made, err := s.store.Put(ctx, c, Policies, p.Name, Change{Match: match, Activate: activate != "false", Make: func(*Entry) ([]byte, string, error) {
+		return text, p.Hash(), nil
+	}})
+	if err != nil {
+		return err
+	}
+	s.directory.Follow(ctx)
+	tag(rc, e)
+	return web.JSON(rc, status(made), describe(e))
+}
+
+func (s *Service) postActivate(ctx context.Context, rc *fasthttp.RequestCtx, c access.Caller) error {
+	match, err := matched(rc)
+	if err != nil {
+		return err
+	}
+	req, err := api.ParseActivate(rc.PostBody())
+	if err != nil {
+		return err
+	}
+	name := web.Param(rc, "name")
+	e, err := s.store.Get(ctx, c.Tenant, Policies, name, req.Version)
+	if err != nil {
+		return err
+	}
+	if _, err := policy.Parse(e.Text); err != nil {
+		return errUnreadable()
+	}
+	if e, err = s.store.Activate(ctx, c, Policies, name, req.Version, match); err != nil {
+		return err
+	}
+	s.directory.Follow(ctx)
+	tag(rc, e)
+	return web.JSON(rc, fasthttp.StatusOK, describe(e))
+}
+
+// postValidate says what is wrong with a policy. Nothing is kept.
+func (s *Service) postValidate(rc *fasthttp.RequestCtx) error {
+	out := api.PolicyReport{Faults: []string{}, Findings: []string{}}
+	p, err := policy.Parse(rc.PostBody())
+	switch e := api.AsError(err); {
+	case err == nil && !naming.MatchString(p.Name):
+		out.Faults = []string{errName().Message}
+	case err == nil:
+		out.Valid, out.Hash = true, p.Hash()
+	case e.Code == api.InvalidRequest:
+		out.Faults = strings.Split(strings.ReplaceAll(strings.TrimPrefix(e.Message, "the policy has faults: "), "; line ", "\nline "), "\n")
+	default:
+		return err
+	}
+	return web.JSON(rc, fasthttp.StatusOK, out)
+}
