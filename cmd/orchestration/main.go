@@ -5,8 +5,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 
+	"go.yaml.in/yaml/v3"
+
+	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/detect"
 	"github.com/llama-mapper/llama-mapper/services/detect/code"
 	"github.com/llama-mapper/llama-mapper/services/detect/injection"
@@ -16,6 +20,8 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/detect/urls"
 	"github.com/llama-mapper/llama-mapper/services/egress"
 	"github.com/llama-mapper/llama-mapper/services/orchestration"
+	"github.com/llama-mapper/llama-mapper/services/policy"
+	"github.com/llama-mapper/llama-mapper/services/policy/rego"
 	"github.com/llama-mapper/llama-mapper/services/postgres"
 	"github.com/llama-mapper/llama-mapper/services/process"
 	"github.com/llama-mapper/llama-mapper/services/registry"
@@ -48,9 +54,6 @@ func build(p *process.Process) error {
 	return err
 }
 
-// shipped is the policy of tenants that have no floor of their own: what policies say where they say nothing.
-const shipped = "name: default\n"
-
 // buildRegistry adds what tenants register.
 func buildRegistry(p *process.Process, builtin []detect.Source) (*registry.Directory, error) {
 	pool, err := postgres.Open(p.Config.DatabaseOf("orchestration"), "orchestration", p.Metrics)
@@ -64,7 +67,7 @@ func buildRegistry(p *process.Process, builtin []detect.Source) (*registry.Direc
 	}
 	guard := egress.New(networks)
 	connect := func(s remote.Spec) (registry.Remote, error) { return remote.New(s, guard) }
-	directory, err := registry.NewDirectory(pool, p.Keys, filepath.Join(p.Config.StateDir, "registry-"+p.Name+".json"), connect, []byte(shipped), p.Log)
+	directory, err := registry.NewDirectory(pool, p.Keys, filepath.Join(p.Config.StateDir, "registry-"+p.Name+".json"), connect, config.DefaultPolicy(), p.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +75,23 @@ func buildRegistry(p *process.Process, builtin []detect.Source) (*registry.Direc
 	p.Go(directory.Watch)
 	p.Part("registry", true, directory.State)
 	p.Part("registry_postgres", false, directory.Fresh)
-	registry.New(registry.NewStore(pool), directory, builtin, guard).Register(p.Router)
+	labels, err := taxonomy()
+	if err != nil {
+		return nil, err
+	}
+	known := policy.Known{Labels: labels, Programs: rego.New().Check}
+	registry.New(registry.NewStore(pool), directory, builtin, guard, known).Register(p.Router)
 	return directory, nil
+}
+
+// taxonomy returns the labels that there are.
+func taxonomy() (labels []string, err error) {
+	var doc struct{ Labels []struct{ ID string } }
+	if err := yaml.Unmarshal(config.Taxonomy(), &doc); err != nil {
+		return nil, fmt.Errorf("taxonomy: %w", err)
+	}
+	for _, l := range doc.Labels {
+		labels = append(labels, l.ID)
+	}
+	return labels, nil
 }

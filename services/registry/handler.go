@@ -11,6 +11,7 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/detect"
 	"github.com/llama-mapper/llama-mapper/services/egress"
+	"github.com/llama-mapper/llama-mapper/services/policy"
 	"github.com/llama-mapper/llama-mapper/services/web"
 )
 
@@ -20,11 +21,13 @@ type Service struct {
 	directory *Directory
 	builtin   []detect.Source
 	guard     *egress.Guard
+	known     policy.Known
 }
 
-// New makes a service. builtin are the detectors that all tenants have; guard says what detectors' URLs may be.
-func New(s *Store, d *Directory, builtin []detect.Source, guard *egress.Guard) *Service {
-	return &Service{s, d, builtin, guard}
+// New makes a service. builtin are the detectors that all tenants have; guard says what detectors' URLs may be, known
+// what policies' rules and programs may be.
+func New(s *Store, d *Directory, builtin []detect.Source, guard *egress.Guard, known policy.Known) *Service {
+	return &Service{s, d, builtin, guard, known}
 }
 
 // Register adds the routes.
@@ -39,7 +42,7 @@ func (s *Service) Register(r *web.Router) {
 	r.Handle(fasthttp.MethodGet, detectors+"/{name}/versions", access.Read, access.Bounded(s.versions(Detectors)))
 	r.Handle(fasthttp.MethodGet, policies, access.Read, access.Bounded(s.getPolicies))
 	r.Handle(fasthttp.MethodPost, policies, access.Admin, access.Bounded(s.postPolicy))
-	r.Handle(fasthttp.MethodPost, policies+"/validate", access.Read, s.postValidate)
+	r.Handle(fasthttp.MethodPost, policies+"/validate", access.Admin, s.postValidate)
 	r.Handle(fasthttp.MethodGet, policies+"/{name}", access.Read, access.Bounded(s.getPolicy))
 	r.Handle(fasthttp.MethodDelete, policies+"/{name}", access.Admin, access.Bounded(s.remove(Policies)))
 	r.Handle(fasthttp.MethodPost, policies+"/{name}/activate", access.Admin, access.Bounded(s.postActivate))

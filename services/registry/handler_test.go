@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
+	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/detect"
@@ -36,6 +37,14 @@ const secret = "canary-1fd08a"
 // at is where the tests' detectors would be.
 const at = "http://127.0.0.1:9999"
 
+// known has one label; the only program that is right is empty.
+var known = policy.Known{Labels: []string{"PII.Other"}, Programs: func(program string) error {
+	if program == "" {
+		return nil
+	}
+	return api.Errorf(api.InvalidRequest, "rego: it does not compile")
+}}
+
 // described is a detector with a secret.
 func described(name, url, token, rest string) string {
 	return `{"name":"` + name + `","kind":"presidio","url":"` + url + `","auth":{"type":"bearer","token":"` + token + `"}` + rest + `}`
@@ -55,7 +64,7 @@ func newServed(t *testing.T) *served {
 		map[string]access.Caller{"a": s.a, "b": s.b}[string(rc.Request.Header.Peek("X-Tenant-ID"))].Enter(rc)
 		return nil
 	})
-	registry.New(s.store, s.directory, []detect.Source{detect.Builtin(urls.New(), "SECURITY")}, guard).Register(s.router)
+	registry.New(s.store, s.directory, []detect.Source{detect.Builtin(urls.New(), "SECURITY")}, guard, known).Register(s.router)
 	s.directory.Follow(ctx)
 	return s
 }
@@ -195,21 +204,38 @@ func TestPolicies(t *testing.T) {
 	s.do(t, "a", "POST policies", "name: default\nlost: 1\n", 400, "lost")
 	s.do(t, "a", "POST policies?activate=maybe", "name: x", 400, "true or false")
 	s.do(t, "a", "POST policies", "name: "+strings.Repeat("x", policy.MaxPolicy), 413, "")
-	s.do(t, "a", "POST policies/validate", "name: x\nlost: 1\n", 200, `{"valid":false,"faults":["`)
-	s.do(t, "a", "POST policies/validate", "name: x\ndeadline_ms: 0\nunmapped: shout\n", 200, `","line 2`)
-	s.do(t, "a", "POST policies/validate", "name: X\n", 200, `{"valid":false,"faults":["name: `)
-	s.do(t, "a", "POST policies/validate", "name: x\n", 200, `"faults":[],"findings":[`)
-	s.do(t, "a", "POST policies/validate", "name: "+strings.Repeat("x", policy.MaxPolicy), 413, "")
+	s.do(t, "a", "POST policies", "name: x\nrego: x\n", 400, "compile")
 	s.do(t, "a", "GET policies/x", "", 404, "")
+}
+
+// Validation says what POST would refuse, and what is doubtful.
+func TestValidate(t *testing.T) {
+	s := newServed(t)
+	s.put(t, s.a, registry.Policies, "beside", "name: beside", true)
+	s.directory.Follow(ctx)
+	for body, want := range map[string]string{
+		"name: x\ndetectors: {urls: {}}\ncontent_types: [text]\n":                                        `"findings":[]}`,
+		"name: x\ndetectors: {urls: {}, mine: {}}\ncontent_types: [text]\n":                              `"faults":[],"findings":["detectors.mine: `,
+		"name: x\ndetectors: {urls: {}}\ncontent_types: [text]\nshadow: {policy: none}\n":                `"faults":[],"findings":["shadow.policy: `,
+		"name: x\ndetectors: {urls: {}}\ncontent_types: [text]\nshadow: {policy: beside}\n":              `"findings":[]}`,
+		"name: x\ndetectors: {urls: {}}\ncontent_types: [text]\nrules:\n- {labels: [X.*], action: flag}": `"valid":true,"hash":"`,
+		"name: x\nrego: x\n":                             `{"valid":false,`,
+		"name: x\nlost: 1\n":                             `{"valid":false,"faults":["line 2: `,
+		"name: x\ndeadline_ms: 0\nunmapped: shout":       `","line 3: `,
+		"name: X\n":                                      `"faults":["name: `,
+		"name: " + strings.Repeat("x", policy.MaxPolicy): "at most 65536 bytes",
+	} {
+		s.do(t, "a", "POST policies/validate", body, 200, want)
+	}
 }
 
 // Reading is for everyone with a key, changes are for admins.
 func TestScopes(t *testing.T) {
 	r := web.New("orchestration", quiet, prometheus.NewRegistry(), nil)
-	registry.New(nil, nil, nil, guard).Register(r)
+	registry.New(nil, nil, nil, guard, known).Register(r)
 	for _, route := range r.Routes() {
 		want := access.Admin
-		if route.Method == fasthttp.MethodGet || route.Path == "/api/v1/policies/validate" {
+		if route.Method == fasthttp.MethodGet {
 			want = access.Read
 		}
 		if route.Scope != want {

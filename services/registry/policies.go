@@ -3,7 +3,9 @@ package registry
 import (
 	"bytes"
 	"context"
-	"strings"
+	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/valyala/fasthttp"
 
@@ -70,7 +72,7 @@ func (s *Service) postPolicy(ctx context.Context, rc *fasthttp.RequestCtx, c acc
 		return api.Errorf(api.InvalidRequest, "activate must be true or false")
 	}
 	text := bytes.Clone(rc.PostBody())
-	p, err := policy.Parse(text)
+	p, err := s.parse(text)
 	if err != nil {
 		return err
 	}
@@ -99,7 +101,7 @@ func (s *Service) postActivate(ctx context.Context, rc *fasthttp.RequestCtx, c a
 	if err != nil {
 		return err
 	}
-	if _, err := policy.Parse(e.Text); err != nil {
+	if _, err := s.parse(e.Text); err != nil {
 		return errUnreadable()
 	}
 	if e, err = s.store.Activate(ctx, c, Policies, name, req.Version, match); err != nil {
@@ -110,19 +112,53 @@ func (s *Service) postActivate(ctx context.Context, rc *fasthttp.RequestCtx, c a
 	return web.JSON(rc, fasthttp.StatusOK, describe(e))
 }
 
-// postValidate says what is wrong with a policy. Nothing is kept.
+// parse reads a policy whose programs compile.
+func (s *Service) parse(text []byte) (*policy.Policy, error) {
+	p, err := policy.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, program := range p.Programs() {
+		if err := s.known.Programs(program); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// postValidate says what is wrong with a policy, and what is doubtful. Nothing is kept.
 func (s *Service) postValidate(rc *fasthttp.RequestCtx) error {
 	out := api.PolicyReport{Faults: []string{}, Findings: []string{}}
-	p, err := policy.Parse(rc.PostBody())
-	switch e := api.AsError(err); {
-	case err == nil && !naming.MatchString(p.Name):
-		out.Faults = []string{errName().Message}
-	case err == nil:
-		out.Valid, out.Hash = true, p.Hash()
-	case e.Code == api.InvalidRequest:
-		out.Faults = strings.Split(strings.ReplaceAll(strings.TrimPrefix(e.Message, "the policy has faults: "), "; line ", "\nline "), "\n")
-	default:
-		return err
+	for _, problem := range policy.Lint("", rc.PostBody(), s.known) {
+		into := &out.Findings
+		if problem.Rule == "syntax" || problem.Rule == "rego" {
+			into = &out.Faults
+		}
+		*into = append(*into, fmt.Sprintf("line %d: %s (%s)", problem.Line, problem.Text, problem.Rule))
 	}
+	if p, err := policy.Parse(rc.PostBody()); err == nil {
+		if !naming.MatchString(p.Name) {
+			out.Faults = append(out.Faults, errName().Message)
+		}
+		out.Findings = append(out.Findings, s.lost(access.CallerOf(rc).Tenant.ID, p)...)
+		out.Hash = p.Hash()
+	}
+	out.Valid = len(out.Faults) == 0
 	return web.JSON(rc, fasthttp.StatusOK, out)
+}
+
+// lost says what a policy names that a tenant does not have.
+func (s *Service) lost(tenant string, p *policy.Policy) (out []string) {
+	own := s.directory.Detectors(tenant)
+	for _, name := range slices.Sorted(maps.Keys(p.Detectors)) {
+		if _, ok := s.isBuiltin(name); !ok && !slices.ContainsFunc(own, func(d *Registered) bool { return d.Name() == name }) {
+			out = append(out, fmt.Sprintf("detectors.%s: there is no detector of that name, so it never answers; register it, or take it out", name))
+		}
+	}
+	if name := p.Shadow.Policy; name != "" {
+		if _, _, err := s.directory.Policy(tenant, name); err != nil {
+			out = append(out, fmt.Sprintf("shadow.policy: there is no policy %s in force", name))
+		}
+	}
+	return out
 }
