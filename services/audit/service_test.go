@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/audit"
@@ -31,7 +32,12 @@ func TestTwoServices(t *testing.T) {
 		t.Fatal(err)
 	}
 	read(t, &other, "a", 2)
-	err := postgres.InTenant(ctx, other.pool, "a", func(tx pgx.Tx) error { // as a job does
+	jobs, err := postgres.Open(p.of(other.service), other.service+" jobs", prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer jobs.Close()
+	err = postgres.InTenant(ctx, jobs, "a", func(tx pgx.Tx) error { // as a job does
 		return audit.Append(ctx, tx, tenant, []audit.Entry{entry("two", at)})
 	})
 	if err != nil {

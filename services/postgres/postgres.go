@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,7 +31,8 @@ const (
 // Everyone is the tenant of a transaction that works for all of them: writing events, reading keys.
 const Everyone = "*"
 
-// Open makes a pool; it connects when it is first used, so a server that is away does not stop the start. The
+// Open makes a pool of a service, whose name may have a word behind it that tells its pools apart; names without a
+// schema are of the service's. It connects when it is first used, so a server that is away does not stop the start. The
 // pool's state goes to reg as db_pool_connections.
 func Open(d config.Database, service string, reg prometheus.Registerer) (*pgxpool.Pool, error) {
 	c, err := poolConfig(d, service)
@@ -70,7 +72,8 @@ func poolConfig(d config.Database, service string) (*pgxpool.Config, error) {
 	c.MaxConnIdleTime = time.Minute
 	cc := c.ConnConfig
 	cc.ConnectTimeout = time.Second
-	cc.RuntimeParams["search_path"] = service + ", pg_temp" // what services share need not name the schema
+	schema, _, _ := strings.Cut(service, " ")
+	cc.RuntimeParams["search_path"] = schema + ", pg_temp" // what services share need not name the schema
 	cc.RuntimeParams["application_name"] = "llama-mapper " + service
 	cc.RuntimeParams["statement_timeout"] = strconv.FormatInt(statementTimeout.Milliseconds(), 10)
 	cc.RuntimeParams["idle_in_transaction_session_timeout"] = "10000"
