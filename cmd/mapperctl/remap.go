@@ -51,7 +51,7 @@ func remapCommand() *cobra.Command {
 				defer func() { err = errors.Join(err, f.Close()) }()
 				out = f
 			}
-			return r.withFeed(c.Context(), args[0], func(feed *audit.Feed, t *access.Tenant) error {
+			return r.withFeed(c.Context(), "mapper", args[0], func(feed *audit.Feed, t *access.Tenant) error {
 				return r.run(c, feed, t, k, out)
 			})
 		},
