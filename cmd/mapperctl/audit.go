@@ -51,9 +51,9 @@ func exportAudit(s *settings, service *string) *cobra.Command {
 func verifyAudit() *cobra.Command {
 	var key string
 	c := &cobra.Command{Use: "verify FILE", Short: "check that an export is whole and unchanged; needs no server", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
-		public, err := base64.StdEncoding.DecodeString(key)
-		if err != nil || len(public) != ed25519.PublicKeySize {
-			return errors.New("--key must be what `mapperctl audit key` prints")
+		public, err := publicKey(key)
+		if err != nil {
+			return err
 		}
 		f, err := os.Open(args[0])
 		if err != nil {
@@ -71,6 +71,15 @@ func verifyAudit() *cobra.Command {
 	c.Flags().StringVar(&key, "key", "", "the public key of the signatures, in base64")
 	_ = c.MarkFlagRequired("key") // it is there
 	return c
+}
+
+// publicKey reads the flag --key.
+func publicKey(text string) (ed25519.PublicKey, error) {
+	key, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(key) != ed25519.PublicKeySize {
+		return nil, errors.New("--key must be what `mapperctl audit key` prints")
+	}
+	return key, nil
 }
 
 func auditKey(s *settings) *cobra.Command {

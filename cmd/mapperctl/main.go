@@ -25,6 +25,6 @@ func main() {
 
 func command() *cobra.Command {
 	root := &cobra.Command{Use: "mapperctl", Short: "operate llama-mapper", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(checkpointCommand(), keysCommand(), tenantsCommand(), migrateCommand(), auditCommand(), configCommand(), tablesCommand(), mapCommand(), remapCommand(), policyCommand())
+	root.AddCommand(checkpointCommand(), keysCommand(), tenantsCommand(), migrateCommand(), auditCommand(), configCommand(), tablesCommand(), mapCommand(), remapCommand(), policyCommand(), receiptCommand())
 	return root
 }
