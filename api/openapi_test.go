@@ -13,7 +13,9 @@ import (
 // The schemas have the fields of the Go types, and the same ones are required.
 func TestOpenAPI(t *testing.T) {
 	compare(t, "openapi-orchestration.yaml", ContentsRequest{}, DetectorParams{}, Detection{}, Evidence{}, DetectorInfo{}, DetectorsResponse{},
-		HealthInfo{}, Registered{}, VersionsResponse{}, PolicyInfo{}, PoliciesResponse{}, PolicyReport{}, ActivateRequest{})
+		HealthInfo{}, Registered{}, VersionsResponse{}, PolicyInfo{}, PoliciesResponse{}, PolicyReport{}, ActivateRequest{},
+		Receipt{}, ReceiptContent{}, ReceiptPolicy{}, ReceiptVersions{}, ReceiptsResponse{}, ReceiptKey{}, Envelope{}, EnvelopeSignature{},
+		ReplayRequest{}, ReplayResponse{}, ReplayJudgment{}, ReplayRangeRequest{}, ReplayRangeResponse{}, ActionChange{})
 	compare(t, "openapi-analysis.yaml", Summary{})
 	compare(t, "openapi.yaml",
 		MapRequest{}, MapBatchRequest{}, MapBatchResponse{}, BatchResult{}, Mapping{}, Candidate{}, Provenance{}, Finding{}, Span{}, VersionInfo{}, TaxonomyResponse{}, Label{}, Error{},
