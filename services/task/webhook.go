@@ -76,16 +76,20 @@ func (m *messenger) Work(ctx context.Context, job *river.Job[webhookArgs]) error
 		m.log.Debug("a webhook waits", "cause", err.Error())
 		return errors.New("what to tell could not be read")
 	}
-	if err := m.post(t, to, "task_"+job.Args.Job, body); err != nil {
-		if job.Attempt >= job.MaxAttempts || errors.Is(err, errUnwanted) {
-			m.webhooks.WithLabelValues("given_up").Inc()
-			return river.JobCancel(err)
-		}
-		m.webhooks.WithLabelValues("failed").Inc()
-		return err
+	err = m.post(t, to, "task_"+job.Args.Job, body)
+	if errors.Is(err, errUnwanted) {
+		err = river.JobCancel(err)
 	}
-	m.webhooks.WithLabelValues("delivered").Inc()
-	return m.delivered(ctx, job)
+	switch {
+	case err == nil:
+		m.webhooks.WithLabelValues("delivered").Inc()
+		return m.delivered(ctx, job)
+	case errors.Is(err, errUnwanted) || job.Attempt >= job.MaxAttempts:
+		m.webhooks.WithLabelValues("given_up").Inc()
+	default:
+		m.webhooks.WithLabelValues("failed").Inc()
+	}
+	return err
 }
 
 // load reads whom to tell and what, and counts the attempt.
