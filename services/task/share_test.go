@@ -106,10 +106,10 @@ func TestKill(t *testing.T) {
 	until(t, "all but what is stuck", in(api.TaskCompleted, n-workers))
 	kill()
 	until(t, "all", in(api.TaskCompleted, n))
-	by, events := map[string]int{}, f.events(t, "a")
+	by, events := map[string]int{}, f.events(t)
 	for i, j := range jobs {
 		var result struct{ By string }
-		got := f.when(t, "a", j.ID, ended)
+		got := f.when(t, j.ID, ended)
 		if err := json.Unmarshal(got.Result, &result); err != nil {
 			t.Fatalf("%s %v", got.Result, err)
 		}
@@ -127,7 +127,7 @@ func TestKill(t *testing.T) {
 func TestOvertaken(t *testing.T) {
 	f := started(t)
 	j := f.submit(t, "a", "deaf", "")
-	f.when(t, "a", j.ID, func(j api.Task) bool { return j.State == api.TaskRunning })
+	f.when(t, j.ID, func(j api.Task) bool { return j.State == api.TaskRunning })
 	a := f.callers["a"].Tenant
 	if err := postgres.InTenant(ctx, f.pool, "a", func(tx pgx.Tx) error { // what the other does in its transaction
 		_, err := f.close(ctx, tx, a, j.ID, ending{state: api.TaskCompleted, Answer: Answer{Result: []byte(`"of another"`)}})
@@ -139,7 +139,7 @@ func TestOvertaken(t *testing.T) {
 	until(t, "at rest", func() bool {
 		return f.count(t, "SELECT count(*) FROM orchestration.river_job WHERE state = 'completed'") == 1
 	})
-	if got := f.when(t, "a", j.ID, ended); string(got.Result) != `"of another"` || len(f.events(t, "a")) != 0 {
+	if got := f.when(t, j.ID, ended); string(got.Result) != `"of another"` || len(f.events(t)) != 0 {
 		t.Errorf("%+v %s", got, got.Result)
 	}
 }
@@ -149,13 +149,13 @@ func TestStop(t *testing.T) {
 	db := postgrestest.Migrated(t)("orchestration")
 	one := newFixture(t, db, nil).run(t)
 	j := one.submit(t, "a", "hold", "")
-	one.when(t, "a", j.ID, func(j api.Task) bool { return j.State == api.TaskRunning })
+	one.when(t, j.ID, func(j api.Task) bool { return j.State == api.TaskRunning })
 	one.stop()
 	two := newFixture(t, db, one.callers)
 	two.runner.name = "two"
 	close(two.runner.hold)
 	two.run(t)
-	if got := two.when(t, "a", j.ID, ended); got.State != api.TaskCompleted || string(got.Result) != `{"by":"two","key":"key-of-a"}` {
+	if got := two.when(t, j.ID, ended); got.State != api.TaskCompleted || string(got.Result) != `{"by":"two","key":"key-of-a"}` {
 		t.Errorf("%+v %s", got, got.Result)
 	}
 	if n := two.count(t, "SELECT attempt FROM orchestration.river_job"); n != 1 {
@@ -203,16 +203,16 @@ func TestTidy(t *testing.T) {
 	f := newFixture(t, postgrestest.Migrated(t)("orchestration"), map[string]access.Caller{"a": accesstest.Caller(t, "a"), "gone": {Tenant: &access.Tenant{ID: "gone"}}}).run(t)
 	f.exec(t, "INSERT INTO orchestration.jobs (tenant, id, key_id, river_id, request, key) VALUES ('gone', 'open', 'k', 0, '', '')")
 	lost, other := f.submit(t, "a", "hold", ""), f.submit(t, "a", "x", "")
-	f.when(t, "a", lost.ID, func(j api.Task) bool { return j.State == api.TaskRunning })
-	f.when(t, "a", other.ID, ended)
+	f.when(t, lost.ID, func(j api.Task) bool { return j.State == api.TaskRunning })
+	f.when(t, other.ID, ended)
 	f.exec(t, "DELETE FROM orchestration.river_job")
 	close(f.runner.hold)
-	if got := f.when(t, "a", lost.ID, ended); got.State != api.TaskCompleted || f.events(t, "a")["hold"] != 1 {
+	if got := f.when(t, lost.ID, ended); got.State != api.TaskCompleted || f.events(t)["hold"] != 1 {
 		t.Errorf("%+v", got)
 	}
 	f.exec(t, "UPDATE orchestration.jobs SET finished_at = now() - interval '25 hours' WHERE id = $1", lost.ID)
 	until(t, "only one left", func() bool { return f.count(t, "SELECT count(*) FROM orchestration.jobs") == 1 })
-	f.when(t, "a", other.ID, ended)
+	f.when(t, other.ID, ended)
 }
 
 // A job that kills its replicas fails in the end.
@@ -221,7 +221,7 @@ func TestPoison(t *testing.T) {
 	j := f.submit(t, "a", "x", "")
 	f.exec(t, "UPDATE orchestration.river_job SET attempt = $1", starts)
 	f.run(t)
-	if got := f.when(t, "a", j.ID, ended); got.State != api.TaskFailed || got.Error.Code != api.Internal || f.runner.asked["x"] != 0 {
+	if got := f.when(t, j.ID, ended); got.State != api.TaskFailed || got.Error.Code != api.Internal || f.runner.asked["x"] != 0 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -94,13 +94,13 @@ func TestWebhook(t *testing.T) {
 			t.Errorf("%v %s, then %v %s", first.Header, first.body, m.Header, m.body)
 		}
 	}
-	task := f.when(t, "a", j.ID, func(j api.Task) bool { return j.Webhook.DeliveredAt != nil })
+	task := f.when(t, j.ID, func(j api.Task) bool { return j.Webhook.DeliveredAt != nil })
 	var e api.TaskEvent
 	if err := json.Unmarshal(first.body, &e); err != nil || e.Type != "orchestration.completed" || !e.Timestamp.Equal(*task.FinishedAt) ||
 		e.Data != (api.TaskEnd{ID: j.ID, State: api.TaskCompleted, FinishedAt: e.Timestamp, ReceiptID: "receipt-1"}) || task.Webhook.Attempts != 3 {
 		t.Errorf("%s %v %+v", first.body, err, task.Webhook)
 	}
-	f.clear(t, "canary")
+	f.clear(t)
 	if n := testutil.ToFloat64(f.webhooks.WithLabelValues("delivered")); n != 1 {
 		t.Errorf("%v deliveries", n)
 	}
@@ -138,7 +138,10 @@ func TestWebhookEnds(t *testing.T) {
 		}
 	}
 	givenUp("discarded")
-	if task := f.when(t, "a", j.ID, ended); task.Webhook.Attempts != webhookAttempts || task.Webhook.DeliveredAt != nil {
+	if n, of := testutil.ToFloat64(f.webhooks.WithLabelValues("given_up")), testutil.ToFloat64(f.webhooks.WithLabelValues("failed")); n != 2 || of != webhookAttempts-1 {
+		t.Errorf("%v given up, %v failed", n, of)
+	}
+	if task := f.when(t, j.ID, ended); task.Webhook.Attempts != webhookAttempts || task.Webhook.DeliveredAt != nil {
 		t.Errorf("%+v", task.Webhook)
 	}
 }
