@@ -85,6 +85,13 @@ type Provenance struct {
 	ModelOnly bool `json:"model_only,omitempty"`
 }
 
+// View is how a caller wants to be answered. What is decided and recorded is the same for all, but for ModelOnly.
+type View struct {
+	ModelOnly bool   // no table, override or cache is asked
+	Controls  bool   // with the controls that the labels concern
+	Taxonomy  string // of the labels, if it is an older one
+}
+
 // VersionInfo pins what the answer was made with.
 type VersionInfo struct {
 	Taxonomy   string `json:"taxonomy"`

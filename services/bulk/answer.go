@@ -66,6 +66,7 @@ func (s *Service) ask(ctx context.Context, w *work, a *asked) error {
 		if err == nil {
 			a.event = s.mapper.Event(access.Caller{Key: &access.Key{ID: w.keyID}, Tenant: w.tenant}, m, begin)
 			a.event.RequestID = w.Job
+			s.mapper.Show(m, w.view)
 			a.found, err = encode(m)
 			return err
 		}
@@ -101,7 +102,7 @@ func (s *Service) guarded(ctx context.Context, w *work, req api.MapRequest) (m *
 			err = errors.New("a panic")
 		}
 	}()
-	return s.mapper.Map(ctx, w.tenant, req, w.modelOnly)
+	return s.mapper.Map(ctx, w.tenant, req, w.view.ModelOnly)
 }
 
 // encode is a mapping as a response has it.

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/valyala/fasthttp"
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/access"
@@ -42,6 +43,9 @@ type Mapper interface {
 	Map(ctx context.Context, t *access.Tenant, req api.MapRequest, modelOnly bool) (*api.Mapping, error)
 	// Event is what is kept of a mapping; the request id and the item are left open.
 	Event(c access.Caller, m *api.Mapping, begin time.Time) api.Event
+	// View reads the query of a request, and Show changes an answer to what it asks for.
+	View(rc *fasthttp.RequestCtx) (api.View, error)
+	Show(m *api.Mapping, v api.View)
 }
 
 // Tenants knows all tenants, deleted ones too. *access.Directory is one.

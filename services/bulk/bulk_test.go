@@ -21,6 +21,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/config"
@@ -73,6 +74,19 @@ func (m *scripted) Map(ctx context.Context, t *access.Tenant, req api.MapRequest
 	return &api.Mapping{Notes: req.Output, Source: api.SourceModel, Confidence: 1, Taxonomy: []string{"OTHER.Safe"}, Provenance: api.Provenance{Detector: req.Detector, TenantID: req.TenantID}}, nil
 }
 
+func (m *scripted) View(rc *fasthttp.RequestCtx) (v api.View, err error) {
+	switch string(rc.QueryArgs().QueryString()) {
+	case "":
+	case "source=model":
+		v.ModelOnly = true
+	default:
+		err = api.Errorf(api.InvalidRequest, "the query may be source=model")
+	}
+	return v, err
+}
+
+func (m *scripted) Show(*api.Mapping, api.View) {}
+
 func (m *scripted) Event(c access.Caller, a *api.Mapping, _ time.Time) api.Event {
 	return api.Event{Time: time.Now(), TenantID: c.Tenant.ID, KeyID: c.Key.ID, Detector: a.Provenance.Detector, Taxonomy: a.Taxonomy, Source: a.Source}
 }
@@ -102,6 +116,16 @@ func opened(t *testing.T, d config.Database, service string) *pgxpool.Pool {
 
 func newFixture(t *testing.T, of func(string) config.Database) *fixture {
 	t.Helper()
+	m := &scripted{asked: map[string]int{}, release: make(chan struct{})}
+	close(m.release)
+	f := newFixtureOf(t, of, m, func(*web.Router) {})
+	f.mapper = m
+	return f
+}
+
+// newFixtureOf makes one with a mapper, whose own routes are registered too.
+func newFixtureOf(t *testing.T, of func(string) config.Database, m Mapper, register func(*web.Router)) *fixture {
+	t.Helper()
 	if of == nil {
 		of = postgrestest.Migrated(t)
 	}
@@ -110,18 +134,18 @@ func newFixture(t *testing.T, of func(string) config.Database) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{of: of, mapper: &scripted{asked: map[string]int{}, release: make(chan struct{})}, pool: opened(t, of("mapper"), "mapper"), logs: &bytes.Buffer{}}
-	close(f.mapper.release)
+	f := &fixture{of: of, pool: opened(t, of("mapper"), "mapper"), logs: &bytes.Buffer{}}
 	log := slog.New(slog.NewTextHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	access1 := opened(t, of("access"), "access")
 	f.store = access.NewStore(access1, secrets)
 	f.keys = access.NewDirectory(access1, secrets, filepath.Join(t.TempDir(), "access.json"), log)
-	if f.Service, err = New(opened(t, of("mapper"), "mapper"), f.mapper, f.keys, log, prometheus.NewRegistry()); err != nil {
+	if f.Service, err = New(opened(t, of("mapper"), "mapper"), m, f.keys, log, prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
 	}
 	f.river.Patience = 100 * time.Millisecond
 	r := web.New("test", log, prometheus.NewRegistry(), access.NewGate(f.keys, limit.New(nil, prometheus.NewRegistry()), config.Limits{}).Check)
 	f.Register(r)
+	register(r)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

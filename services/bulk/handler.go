@@ -26,7 +26,7 @@ func (s *Service) Register(r *web.Router) {
 }
 
 func (s *Service) handleCreate(rc *fasthttp.RequestCtx) error {
-	modelOnly, err := flag(rc, "source", "model")
+	view, err := s.mapper.View(rc)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (s *Service) handleCreate(rc *fasthttp.RequestCtx) error {
 	if err != nil {
 		return err
 	}
-	id, err := s.receive(web.Context(rc), access.CallerOf(rc), body, modelOnly)
+	id, err := s.receive(web.Context(rc), access.CallerOf(rc), body, view)
 	if err != nil {
 		return postgres.Away(err)
 	}
@@ -56,14 +56,14 @@ func (s *Service) handleCreate(rc *fasthttp.RequestCtx) error {
 }
 
 // receive makes a job of a body; of a body that does not come to its end nothing stays.
-func (s *Service) receive(ctx context.Context, caller access.Caller, body io.Reader, modelOnly bool) (id string, err error) {
+func (s *Service) receive(ctx context.Context, caller access.Caller, body io.Reader, view api.View) (id string, err error) {
 	step := func(do func(context.Context) error) error {
 		ctx, cancel := context.WithTimeout(ctx, postgres.Deadline)
 		defer cancel()
 		return do(ctx)
 	}
 	tenant := caller.Tenant
-	if err = step(func(ctx context.Context) error { id, err = s.create(ctx, caller, modelOnly); return err }); err != nil {
+	if err = step(func(ctx context.Context) error { id, err = s.create(ctx, caller, view); return err }); err != nil {
 		return "", err
 	}
 	_, err = cut(body, func(c chunk) error { return step(func(ctx context.Context) error { return s.add(ctx, tenant, id, c) }) })
@@ -127,9 +127,10 @@ func (s *Service) handleGet(ctx context.Context, rc *fasthttp.RequestCtx, c acce
 }
 
 func (s *Service) handleResult(ctx context.Context, rc *fasthttp.RequestCtx, c access.Caller) error {
-	partial, err := flag(rc, "partial", "1")
-	if err != nil {
-		return err
+	q := rc.QueryArgs()
+	partial := string(q.Peek("partial")) == "1"
+	if q.Len() > 1 || q.Len() == 1 && !partial {
+		return api.Errorf(api.InvalidRequest, "the query may be partial=1 or nothing")
 	}
 	j, err := s.job(ctx, c.Tenant.ID, web.Param(rc, "id"))
 	if err != nil {
@@ -147,14 +148,4 @@ func (s *Service) handleCancel(ctx context.Context, rc *fasthttp.RequestCtx, c a
 	}
 	rc.SetStatusCode(fasthttp.StatusNoContent)
 	return nil
-}
-
-// flag reads the only thing that a query may be.
-func flag(rc *fasthttp.RequestCtx, name, value string) (bool, error) {
-	q := rc.QueryArgs()
-	on := string(q.Peek(name)) == value
-	if q.Len() == 0 || q.Len() == 1 && on {
-		return on, nil
-	}
-	return false, api.Errorf(api.InvalidRequest, "the query may be %s=%s or nothing", name, value)
 }

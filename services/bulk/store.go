@@ -17,15 +17,15 @@ import (
 func errNoJob() error { return api.Errorf(api.NotFound, "there is no such job; it may have expired") }
 
 // create makes a job that receives its lines.
-func (s *Service) create(ctx context.Context, c access.Caller, modelOnly bool) (id string, err error) {
+func (s *Service) create(ctx context.Context, c access.Caller, v api.View) (id string, err error) {
 	id = strings.ToLower(rand.Text())
 	err = postgres.InTenant(ctx, s.pool, c.Tenant.ID, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock("+shareLock+")", c.Tenant.ID); err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, `INSERT INTO mapper.jobs (tenant, id, key_id, model_only) SELECT $1, $2, $3, $4
+		tag, err := tx.Exec(ctx, `INSERT INTO mapper.jobs (tenant, id, key_id, model_only, controls, taxonomy) SELECT $1, $2, $3, $4, $6, $7
 			WHERE (SELECT count(*) FROM mapper.jobs WHERE tenant = $1 AND state IN ('receiving', 'running')) < $5`,
-			c.Tenant.ID, id, c.Key.ID, modelOnly, openJobs)
+			c.Tenant.ID, id, c.Key.ID, v.ModelOnly, openJobs, v.Controls, v.Taxonomy)
 		if err == nil && tag.RowsAffected() != 1 {
 			err = api.Errorf(api.Conflict, "the tenant has %d jobs that have not ended; wait for one of them, or cancel it", openJobs)
 		}

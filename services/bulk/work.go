@@ -25,12 +25,12 @@ type worker struct {
 // work is a chunk that is worked on.
 type work struct {
 	args
-	tenant    *access.Tenant
-	keyID     string
-	modelOnly bool
-	first     int64
-	lines     int
-	input     []byte
+	tenant *access.Tenant
+	keyID  string
+	view   api.View
+	first  int64
+	lines  int
+	input  []byte
 }
 
 // errGone says that a chunk needs no work: it is done, or its job was cancelled or deleted.
@@ -94,10 +94,10 @@ func (w *worker) load(ctx context.Context, a args) (*work, error) {
 	}
 	todo := &work{args: a, tenant: t}
 	err = postgres.InTenant(ctx, w.pool, a.Tenant, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, `SELECT j.key_id, j.model_only, c.first, c.lines, c.input
+		return tx.QueryRow(ctx, `SELECT j.key_id, j.model_only, j.controls, j.taxonomy, c.first, c.lines, c.input
 			FROM mapper.job_chunks c JOIN mapper.jobs j ON j.tenant = c.tenant AND j.id = c.job
 			WHERE c.tenant = $1 AND c.job = $2 AND c.number = $3 AND c.state = 'queued' AND j.state = 'running'`, a.Tenant, a.Job, a.Number).
-			Scan(&todo.keyID, &todo.modelOnly, &todo.first, &todo.lines, &todo.input)
+			Scan(&todo.keyID, &todo.view.ModelOnly, &todo.view.Controls, &todo.view.Taxonomy, &todo.first, &todo.lines, &todo.input)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = errGone

@@ -40,7 +40,7 @@ type handler struct {
 
 func (h handler) mapOne(rc *fasthttp.RequestCtx) error {
 	begin, caller := time.Now(), access.CallerOf(rc)
-	v, err := h.viewOf(rc)
+	v, err := h.View(rc)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (h handler) mapOne(rc *fasthttp.RequestCtx) error {
 	// Not rc: its Done fires only when the server shuts down, and rc is reused once we return.
 	ctx, cancel := context.WithTimeout(web.Context(rc), h.opts.Timeout)
 	defer cancel()
-	m, err := h.Map(ctx, caller.Tenant, req, v.modelOnly)
+	m, err := h.Map(ctx, caller.Tenant, req, v.ModelOnly)
 	if err != nil {
 		return err
 	}
@@ -60,13 +60,13 @@ func (h handler) mapOne(rc *fasthttp.RequestCtx) error {
 	if err := h.recorder.Record(ctx, caller.Tenant, []api.Event{e}); err != nil {
 		return err
 	}
-	h.show(m, v)
+	h.Show(m, v)
 	return web.JSON(rc, fasthttp.StatusOK, m)
 }
 
 func (h handler) mapBatch(rc *fasthttp.RequestCtx) error {
 	begin, caller := time.Now(), access.CallerOf(rc)
-	v, err := h.viewOf(rc)
+	v, err := h.View(rc)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (h handler) mapBatch(rc *fasthttp.RequestCtx) error {
 		group.Go(func() {
 			err := errs[i]
 			if err == nil {
-				results[i].Mapping, err = h.Map(ctx, caller.Tenant, item, v.modelOnly)
+				results[i].Mapping, err = h.Map(ctx, caller.Tenant, item, v.ModelOnly)
 			}
 			if err != nil {
 				results[i].Error = api.AsError(err)
@@ -108,7 +108,7 @@ func (h handler) mapBatch(rc *fasthttp.RequestCtx) error {
 	}
 	for _, r := range results {
 		if r.Mapping != nil {
-			h.show(r.Mapping, v)
+			h.Show(r.Mapping, v)
 		}
 	}
 	return web.JSON(rc, fasthttp.StatusOK, api.MapBatchResponse{Results: results})

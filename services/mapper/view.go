@@ -14,42 +14,35 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/web"
 )
 
-// view is how a caller wants to be answered. What is decided and recorded is the same for all.
-type view struct {
-	modelOnly bool // source=model
-	controls  bool // controls=true
-	old       bool // taxonomy=2025.09
-}
-
-// viewOf reads the query.
-func (h handler) viewOf(rc *fasthttp.RequestCtx) (v view, err error) {
+// View reads the query.
+func (s *Service) View(rc *fasthttp.RequestCtx) (v api.View, err error) {
 	for key, value := range rc.QueryArgs().All() {
 		switch string(key) + "=" + string(value) {
 		case "source=model":
-			v.modelOnly = true
+			v.ModelOnly = true
 		case "controls=true":
-			v.controls = true
-		case "controls=false", "taxonomy=" + h.taxonomy.Version:
-		case "taxonomy=" + h.migration.To:
-			v.old = true
+			v.Controls = true
+		case "controls=false", "taxonomy=" + s.taxonomy.Version:
+		case "taxonomy=" + s.migration.To:
+			v.Taxonomy = s.migration.To
 		default:
-			err = api.Errorf(api.InvalidRequest, "the query may be source=model, controls=true, and taxonomy=%s or %s", h.taxonomy.Version, h.migration.To)
+			err = api.Errorf(api.InvalidRequest, "the query may be source=model, controls=true, and taxonomy=%s or %s", s.taxonomy.Version, s.migration.To)
 		}
 	}
 	return v, err
 }
 
-// show changes an answer to a view of it.
-func (h handler) show(m *api.Mapping, v view) {
-	if v.controls {
-		for _, e := range h.frameworks.Merge(m.Taxonomy, time.Now()) {
+// Show changes an answer to a view of it.
+func (s *Service) Show(m *api.Mapping, v api.View) {
+	if v.Controls {
+		for _, e := range s.frameworks.Merge(m.Taxonomy, time.Now()) {
 			m.Controls = append(m.Controls, e.ID())
 		}
 		slices.Sort(m.Controls)
 		m.Controls = slices.Compact(m.Controls)
 	}
-	if v.old {
-		downgrade(m, h.migration)
+	if v.Taxonomy == s.migration.To {
+		downgrade(m, s.migration)
 	}
 }
 
