@@ -73,7 +73,7 @@ func FuzzChunks(f *testing.F) {
 	f.Add("Hello there. This is e\u0301 text \xff!", uint(8), uint(3))
 	f.Add(strings.Repeat("\u0301", 50), uint(7), uint(3))
 	f.Fuzz(func(t *testing.T, text string, window, overlap uint) {
-		window = window % 600
+		window %= 600
 		checkChunks(t, text, int(window), int(overlap%(window/2+1)))
 	})
 }

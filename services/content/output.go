@@ -51,12 +51,12 @@ func Merge(outputs []wire.Output) wire.Output {
 			i, ok := at[name{f.Native, f.Table}]
 			if !ok {
 				at[name{f.Native, f.Table}] = len(out.Findings)
-				f.Spans = slices.Clone(f.Spans)
+				f.Spans = slices.Clone(f.Spans) // which unite orders
 				out.Findings = append(out.Findings, f)
 				continue
 			}
 			g := &out.Findings[i]
-			spans := append(g.Spans, f.Spans...)
+			spans := slices.Concat(g.Spans, f.Spans)
 			if stronger(f, *g) {
 				*g = f
 			}

@@ -15,8 +15,9 @@ import (
 
 // answer is what an attempt ended with.
 type answer struct {
-	out wire.Output
-	err *detect.Failure
+	out  wire.Output
+	err  *detect.Failure
+	took time.Duration // 0 if it is late
 }
 
 // attempt is one question to a detector.
@@ -72,6 +73,7 @@ func (p *Pool) start(ctx context.Context, k *key, c Call, in detect.Input, wait 
 		if panics.Try(func() { got = a.said(c.Source.Ask(a.ctx, in)) }) != nil {
 			got = answer{err: failed(api.StatusError, ReasonPanic)}
 		}
+		got.took = time.Since(a.began)
 		a.came <- got
 	}()
 	return a, nil

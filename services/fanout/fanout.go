@@ -100,18 +100,23 @@ func New(o Options, reg prometheus.Registerer) *Pool {
 // Run makes calls and returns their results in the calls' order when all have one, at the latest when ctx ends. An
 // attempt that goes on after that keeps its place in its key's bulkhead until it ends.
 func (p *Pool) Run(ctx context.Context, calls []Call) []Result {
-	out := make([]Result, len(calls))
+	out, local := make([]Result, len(calls)), make([]func() Result, len(calls))
 	var group conc.WaitGroup
 	characters := 0
-	for i := range calls {
-		if i == 0 || calls[i].Input.Content != calls[i-1].Input.Content {
-			characters = utf8.RuneCountInString(calls[i].Input.Content)
+	for i, c := range calls {
+		if i == 0 || c.Input.Content != calls[i-1].Input.Content {
+			characters = utf8.RuneCountInString(c.Input.Content)
 		}
-		one := func() { out[i] = p.one(ctx, calls[i], characters) }
-		if i == len(calls)-1 {
-			one()
-		} else {
-			group.Go(one)
+		if c.Local && c.Source.Window() <= 0 {
+			local[i] = p.local(ctx, c, characters)
+			continue
+		}
+		group.Go(func() { out[i] = p.one(ctx, c, characters) })
+	}
+	for i, result := range local {
+		if result != nil {
+			out[i] = result()
+			p.metrics.called(calls[i], out[i])
 		}
 	}
 	group.Wait()
@@ -127,6 +132,28 @@ func (p *Pool) one(ctx context.Context, c Call, characters int) (r Result) {
 	r.Took = time.Since(began)
 	p.metrics.called(c, r)
 	return r
+}
+
+// local starts a built-in detector, and returns what waits for its result.
+func (p *Pool) local(ctx context.Context, c Call, characters int) func() Result {
+	if !c.Source.Takes(c.Input.Type) {
+		return func() Result { return Result{Status: api.StatusUnsupported, Reason: ReasonInput} }
+	}
+	k := p.keys.get(c)
+	defer p.keys.put(k) // the attempt keeps it in use
+	a, f := p.start(ctx, k, c, c.Input, 0)
+	return func() Result {
+		if f != nil {
+			return Result{Status: f.Status, Reason: f.Reason}
+		}
+		got := a.wait()
+		a.cancel()
+		r := Result{Status: api.StatusOK, Output: got.out, Attempts: 1, Took: cmp.Or(got.took, time.Since(a.began)), Scanned: characters}
+		if got.err != nil {
+			r.Status, r.Reason, r.Scanned = got.err.Status, got.err.Reason, 0
+		}
+		return r
+	}
 }
 
 // Close lets no attempt start any more, and waits for those that run; at the latest until ctx ends.
