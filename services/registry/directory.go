@@ -74,9 +74,10 @@ type Directory struct {
 	shipped *policy.Policy
 	log     *slog.Logger
 
-	following chan struct{} // has room for who takes changes over, and guards rows and waiting
+	following chan struct{} // has room for who takes changes over, and guards what follows
 	rows      map[place]row
-	waiting   map[place]bool // rows that are not in force because their tenant is not known yet
+	waiting   map[place]bool // rows that are to be brought into force
+	unsaved   bool           // whether the file lacks a change
 
 	mu      sync.RWMutex // guards what follows
 	tenants map[string]*own
@@ -151,15 +152,16 @@ func (d *Directory) Follow(ctx context.Context) {
 	}
 	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	changed, err := d.refresh(bounded)
-	if err == nil && changed {
+	err := d.refresh(bounded)
+	if err == nil && d.unsaved {
 		err = d.save()
+		d.unsaved = err != nil
 	}
 	if ctx.Err() != nil {
 		return
 	}
 	if before := d.failed.Swap(err != nil); err != nil && !before {
-		d.log.Warn("changes of policies and detectors are not seen until Postgres answers", "cause", err.Error())
+		d.log.Warn("policies and detectors, or their copy on disk, are as they were until this ends", "cause", err.Error())
 	}
 }
 
@@ -171,15 +173,15 @@ func (d *Directory) State() error {
 	return nil
 }
 
-// Fresh is nil while changes are seen.
+// Fresh is nil while changes are seen, and written down.
 func (d *Directory) Fresh() error {
 	if d.failed.Load() {
-		return errors.New("away; policies and detectors are as they were")
+		return errors.New("policies and detectors are as they were, or their copy is; the log says why")
 	}
 	return nil
 }
 
-func (d *Directory) refresh(ctx context.Context) (changed bool, err error) {
+func (d *Directory) refresh(ctx context.Context) error {
 	var since time.Time
 	if d.loaded.Load() {
 		for _, r := range d.rows {
@@ -189,7 +191,7 @@ func (d *Directory) refresh(ctx context.Context) (changed bool, err error) {
 		}
 	}
 	var rows []row
-	err = postgres.InTenant(ctx, d.pool, postgres.Everyone, func(tx pgx.Tx) error {
+	err := postgres.InTenant(ctx, d.pool, postgres.Everyone, func(tx pgx.Tx) error {
 		if err := postgres.Patient(ctx, tx); err != nil {
 			return err
 		}
@@ -204,19 +206,24 @@ func (d *Directory) refresh(ctx context.Context) (changed bool, err error) {
 		})
 		return err
 	})
-	if err != nil {
-		return false, err
+	if err == nil {
+		d.merge(rows)
 	}
-	return d.merge(rows), nil
+	return err
 }
 
-// merge takes rows over, and tries those again whose tenant was not known; the directory is loaded then.
-func (d *Directory) merge(rows []row) (changed bool) {
+// merge takes rows over; the directory is loaded then.
+func (d *Directory) merge(rows []row) {
 	for _, r := range rows {
 		at := place{r.Tenant, r.Kind, r.Name}
 		if old, ok := d.rows[at]; !ok || !old.Changed.Equal(r.Changed) {
-			d.rows[at], changed = r, true
-			d.waiting[at] = true
+			d.rows[at], d.waiting[at], d.unsaved = r, true, true
+		}
+	}
+	for at, r := range d.rows {
+		if r.Version != 0 && d.deleted(r.Tenant) {
+			r.Version, r.Sealed = 0, nil
+			d.rows[at], d.waiting[at], d.unsaved = r, true, true
 		}
 	}
 	for at := range d.waiting {
@@ -225,7 +232,15 @@ func (d *Directory) merge(rows []row) (changed bool) {
 		}
 	}
 	d.loaded.Store(true)
-	return changed
+}
+
+// deleted says whether a tenant's data key is gone.
+func (d *Directory) deleted(tenant string) bool {
+	t, err := d.keys.Tenant(tenant)
+	if err == nil {
+		_, err = t.Vault.Open(nil)
+	}
+	return errors.Is(err, access.ErrShredded)
 }
 
 // install brings a row into force. It says false if the tenant is not known yet; its policy is not known then either.
@@ -234,9 +249,7 @@ func (d *Directory) install(r row) bool {
 	known := err == nil
 	var text []byte
 	if known && r.Version != 0 {
-		if text, err = t.Vault.Open(r.Sealed); errors.Is(err, access.ErrShredded) {
-			r.Version, err = 0, nil // of a tenant that was deleted nothing is left
-		}
+		text, err = t.Vault.Open(r.Sealed)
 	}
 	if r.Kind == Policies {
 		err = d.installPolicy(r, text, err)

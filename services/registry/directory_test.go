@@ -156,7 +156,7 @@ func TestAway(t *testing.T) {
 }
 
 // What cannot be read is no reason to use what ships: a policy that another release has made, or one of a tenant whose
-// key is not known yet. A tenant that was deleted has nothing.
+// key is not known yet.
 func TestUnreadable(t *testing.T) {
 	f := newFixture(t)
 	f.put(t, f.a, registry.Policies, "default", "name: default\nnew_in_2030: true", true)
@@ -167,7 +167,6 @@ func TestUnreadable(t *testing.T) {
 	if got := floor(d, f.a) + "; " + floor(d, f.b) + "; " + names(d.Detectors("a")); got != "UNAVAILABLE; mine 1; " {
 		t.Error(got)
 	}
-	known := f.keys
 	f.keys = access.NewDirectory(f.access, f.secrets, filepath.Join(f.dir, "none.json"), quiet)
 	early, _ := f.directory(t, "copy.json")
 	if got := floor(early, f.b); got != "UNAVAILABLE" {
@@ -178,15 +177,55 @@ func TestUnreadable(t *testing.T) {
 	if got := floor(early, f.b); got != "mine 1" {
 		t.Errorf("once the tenant's key is known: %s", got)
 	}
-	f.keys = known
+}
+
+// Of a tenant that was deleted nothing is in force, nor in the copy.
+func TestDeleted(t *testing.T) {
+	f := newFixture(t)
+	f.put(t, f.b, registry.Policies, "default", "name: default\ndescription: mine", true)
+	f.put(t, f.b, registry.Detectors, "x", spec("x", ""), true)
+	d, closed := f.directory(t, "copy.json")
+	d.Follow(ctx)
 	if err := f.tenants.Delete(ctx, "b"); err != nil {
 		t.Fatal(err)
 	}
 	f.keys.Follow(ctx)
-	late, _ := f.directory(t, "copy.json")
+	d.Follow(ctx)
+	late, _ := f.directory(t, "none.json")
 	late.Follow(ctx)
-	if got := floor(late, f.b); got != "it ships 0" {
-		t.Errorf("of a tenant that was deleted: %s", got)
+	for _, d := range []*registry.Directory{d, late} {
+		if got := floor(d, f.b) + "; " + names(d.Detectors("b")); got != "it ships 0; " {
+			t.Error(got)
+		}
+	}
+	registry.Close(d, time.Now())
+	raw, err := os.ReadFile(filepath.Join(f.dir, "copy.json"))
+	if closed.Load() != 1 || err != nil || strings.Count(string(raw), `"Sealed":null`) != 2 {
+		t.Errorf("%d closed; %s, %v", closed.Load(), raw, err)
+	}
+}
+
+// A copy that could not be written is written later.
+func TestSavedLater(t *testing.T) {
+	f := newFixture(t)
+	d, _ := f.directory(t, "copy.json")
+	f.put(t, f.a, registry.Policies, "default", "name: default\ndescription: mine", true)
+	blocked := filepath.Join(f.dir, "copy.json.new")
+	if err := os.Mkdir(blocked, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d.Follow(ctx)
+	if d.Fresh() == nil {
+		t.Error("nobody is told that the copy could not be written")
+	}
+	if err := os.Remove(blocked); err != nil {
+		t.Fatal(err)
+	}
+	d.Follow(ctx)
+	f.pool.Close()
+	again, _ := f.directory(t, "copy.json")
+	if got := floor(again, f.a); got != "mine 1" || d.Fresh() != nil {
+		t.Errorf("%s, %v", got, d.Fresh())
 	}
 }
 

@@ -58,9 +58,9 @@ func newServed(t *testing.T) *served {
 			t.Errorf("the secret is in a response or in the log: %s\n%s", &s.said, &s.logged)
 		}
 	})
-	s.fixture.log = slog.New(slog.NewTextHandler(&s.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s.log = slog.New(slog.NewTextHandler(&s.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.directory, _ = s.fixture.directory(t, "copy.json")
-	s.router = web.New("orchestration", s.fixture.log, prometheus.NewRegistry(), func(rc *fasthttp.RequestCtx, _ string) error {
+	s.router = web.New("orchestration", s.log, prometheus.NewRegistry(), func(rc *fasthttp.RequestCtx, _ string) error {
 		map[string]access.Caller{"a": s.a, "b": s.b}[string(rc.Request.Header.Peek("X-Tenant-ID"))].Enter(rc)
 		return nil
 	})
