@@ -27,7 +27,7 @@ const (
 
 	attempts = 3                // that fail
 	starts   = 10               // that begin: after as many, it is the job that kills its replicas
-	finish   = 15 * time.Second // for what surrounds an attempt
+	finish   = 15 * time.Second // for the transaction that ends a job
 
 	retention = 24 * time.Hour // after the end
 )

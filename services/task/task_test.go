@@ -66,6 +66,8 @@ func (r *scripted) Run(ctx context.Context, c access.Caller, request []byte, pro
 		return Answer{}, api.Errorf(api.UpstreamFailed, "nobody answers")
 	case "wrong":
 		return Answer{}, api.Errorf(api.InvalidRequest, "this cannot be")
+	case "unstorable":
+		return Answer{Result: []byte("{}"), ReceiptID: "\x00"}, nil
 	case "panic":
 		panic(text)
 	}
@@ -396,6 +398,7 @@ func TestRetry(t *testing.T) {
 		{"flaky", "", api.TaskCompleted, "", 3},
 		{"down", "nobody answers", api.TaskFailed, api.UpstreamFailed, 3},
 		{"wrong", "this cannot be", api.TaskFailed, api.InvalidRequest, 1},
+		{"unstorable canary", "something failed on our side; the log has it under this job_id", api.TaskFailed, api.Internal, 1},
 		{"panic canary", "something failed on our side; the log has it under this job_id", api.TaskFailed, api.Internal, 1},
 	} {
 		t.Run(c.request, func(t *testing.T) {

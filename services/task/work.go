@@ -68,12 +68,16 @@ func (w *worker) Work(ctx context.Context, job *river.Job[args]) error {
 	if err == nil {
 		e, err = w.attempt(ctx, job, todo)
 	}
-	if err == nil && ctx.Err() == nil {
+	if err == nil {
 		err = w.end(ctx, job, todo.tenant, e)
+	}
+	if lasting(err) {
+		w.log.Error("a job's answer cannot be kept", "job", todo.Job, "cause", err.Error())
+		err = w.end(ctx, job, todo.tenant, failed(errInternal()))
 	}
 	var again retry
 	switch {
-	case errors.Is(err, errGone):
+	case err == nil || errors.Is(err, errGone):
 		return nil
 	case errors.Is(err, access.ErrShredded):
 		return river.JobCancel(err)
@@ -81,11 +85,23 @@ func (w *worker) Work(ctx context.Context, job *river.Job[args]) error {
 		return context.Cause(ctx)
 	case ctx.Err() != nil:
 		return river.JobSnooze(0) // this process stops; it was no attempt
-	case err != nil && !errors.As(err, &again):
+	case !errors.As(err, &again):
 		w.log.Debug("a job waits", "cause", err.Error())
 		return river.JobSnooze(time.Second)
 	}
 	return err
+}
+
+// lasting says whether an error of a transaction would be there again.
+func lasting(err error) bool {
+	var ours *api.Error
+	return err != nil && !errors.As(postgres.Away(err), &ours)
+}
+
+func failed(e *api.Error) ending { return ending{state: api.TaskFailed, err: e} }
+
+func errInternal() *api.Error {
+	return api.Errorf(api.Internal, "something failed on our side; the log has it under this job_id")
 }
 
 // NextRetry implements river.Worker.
@@ -118,10 +134,9 @@ func (r retry) Error() string { return string(r.code) }
 
 // attempt has a request answered, or says how the job ends without an answer.
 func (w *worker) attempt(ctx context.Context, job *river.Job[args], todo *work) (ending, error) {
-	failed := func(e *api.Error) (ending, error) { return ending{state: api.TaskFailed, err: e}, nil }
 	if job.Attempt > starts {
 		w.log.Error("a job did not come to its end; it may be what ends its replicas", "job", todo.Job, "starts", starts)
-		return failed(api.Errorf(api.Internal, "the job did not come to its end in %d starts; send it again", starts))
+		return failed(api.Errorf(api.Internal, "the job did not come to its end in %d starts; send it again", starts)), nil
 	}
 	limited, cancel := context.WithTimeout(ctx, api.MaxAsync)
 	defer cancel()
@@ -132,17 +147,17 @@ func (w *worker) attempt(ctx context.Context, job *river.Job[args], todo *work) 
 		return ending{state: api.TaskCompleted, Answer: answer}, nil
 	case errors.Is(err, access.ErrShredded):
 		return ending{}, err
+	case errors.Is(limited.Err(), context.DeadlineExceeded):
+		return failed(api.Errorf(api.RequestTimeout, "there was no answer in %v", api.MaxAsync)), nil
 	case ctx.Err() != nil:
 		return ending{}, ctx.Err()
-	case limited.Err() != nil:
-		return failed(api.Errorf(api.RequestTimeout, "there was no answer in %v", api.MaxAsync))
 	case e.Retryable && len(job.Errors)+1 < attempts:
 		return ending{}, retry{e.Code}
 	case e.Code == api.Internal:
 		w.log.Error("a job failed", "job", todo.Job, "cause", fmt.Sprint(e.Err))
-		return failed(api.Errorf(api.Internal, "something failed on our side; the log has it under this job_id"))
+		return failed(errInternal()), nil
 	}
-	return failed(e)
+	return failed(e), nil
 }
 
 // run has a request answered, writes down how far it is, and makes an error of a panic, whose value may hold content and
@@ -212,8 +227,11 @@ func (w *worker) advance(ctx context.Context, todo *work, done float64) error {
 	})
 }
 
-// end is the transaction that ends a job that was worked on. Locks come in one order everywhere: job, chain, River's job.
+// end is the transaction that ends a job that was worked on; an end of ctx does not interrupt it. Locks come in one order
+// everywhere: job, chain, River's job.
 func (w *worker) end(ctx context.Context, job *river.Job[args], t *access.Tenant, e ending) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
+	defer cancel()
 	var task api.Task
 	err := postgres.InTenant(ctx, w.pool, t.ID, func(tx pgx.Tx) error {
 		if err := postgres.Patient(ctx, tx); err != nil {
