@@ -62,7 +62,7 @@ type DetectorsResponse struct {
 
 // ParseContents reads a ContentsRequest.
 func ParseContents(body []byte) (req ContentsRequest, err error) {
-	if err := decode(body, &req); err != nil {
+	if err := decodeAtMost(MaxOrchestrateBody, body, &req); err != nil {
 		return req, err
 	}
 	switch {

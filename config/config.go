@@ -124,6 +124,13 @@ type Egress struct {
 	AllowedNetworks []string `koanf:"allowed_networks"` // networks (10.1.0.0/16) where detectors run, also without TLS
 }
 
+// Orchestration sizes the work on content.
+type Orchestration struct {
+	InFlight     int `koanf:"in_flight"`     // requests that are worked on at once; more are refused
+	Cache        int `koanf:"cache"`         // answers of remote detectors that a process keeps; 0 keeps none
+	CacheSeconds int `koanf:"cache_seconds"` // how long each is used
+}
+
 // Tracing sends spans by OTLP over HTTP.
 type Tracing struct {
 	Endpoint string  `koanf:"endpoint"` // a URL: http://collector:4318; empty sends none
@@ -151,26 +158,27 @@ type Mapping struct {
 
 // Config is the settings of all services; each reads what it needs.
 type Config struct {
-	Environment           string   `koanf:"environment"`
-	Debug                 bool     `koanf:"debug"` // log at DEBUG whatever log_level says
-	LogLevel              string   `koanf:"log_level"`
-	OrchestrationDatabase Database `koanf:"orchestration_database"`
-	AnalysisDatabase      Database `koanf:"analysis_database"`
-	MapperDatabase        Database `koanf:"mapper_database"`
-	AccessDatabase        Database `koanf:"access_database"` // tenants and keys of all services; mapper_database where not set
-	Database              Database `koanf:"database"`        // for all services, where theirs is not set
-	Redis                 Redis    `koanf:"redis"`
-	Model                 Model    `koanf:"model"`
-	HTTP                  HTTP     `koanf:"http"`
-	Engine                Engine   `koanf:"engine"`
-	Mapping               Mapping  `koanf:"mapping"`
-	MapperURL             string   `koanf:"mapper_url"` // where the other services find the mapper
-	StateDir              string   `koanf:"state_dir"`  // what must outlive the process: the journal; each replica has its own
-	Access                Access   `koanf:"access"`
-	Limits                Limits   `koanf:"limits"`
-	Audit                 Audit    `koanf:"audit"`
-	Tracing               Tracing  `koanf:"tracing"`
-	Egress                Egress   `koanf:"egress"`
+	Environment           string        `koanf:"environment"`
+	Debug                 bool          `koanf:"debug"` // log at DEBUG whatever log_level says
+	LogLevel              string        `koanf:"log_level"`
+	OrchestrationDatabase Database      `koanf:"orchestration_database"`
+	AnalysisDatabase      Database      `koanf:"analysis_database"`
+	MapperDatabase        Database      `koanf:"mapper_database"`
+	AccessDatabase        Database      `koanf:"access_database"` // tenants and keys of all services; mapper_database where not set
+	Database              Database      `koanf:"database"`        // for all services, where theirs is not set
+	Redis                 Redis         `koanf:"redis"`
+	Model                 Model         `koanf:"model"`
+	HTTP                  HTTP          `koanf:"http"`
+	Engine                Engine        `koanf:"engine"`
+	Mapping               Mapping       `koanf:"mapping"`
+	MapperURL             string        `koanf:"mapper_url"` // where the other services find the mapper
+	StateDir              string        `koanf:"state_dir"`  // what must outlive the process: the journal; each replica has its own
+	Access                Access        `koanf:"access"`
+	Limits                Limits        `koanf:"limits"`
+	Audit                 Audit         `koanf:"audit"`
+	Tracing               Tracing       `koanf:"tracing"`
+	Egress                Egress        `koanf:"egress"`
+	Orchestration         Orchestration `koanf:"orchestration"`
 }
 
 // Development says whether this is no production: a master key is made, nothing is limited, state is in the tree.
@@ -207,6 +215,8 @@ func defaults() Config {
 		Redis:   Redis{Host: "localhost", Port: 6379}, MapperURL: "http://localhost:8000",
 		Audit:   Audit{JournalMB: 1024, SealMinutes: 10},
 		Tracing: Tracing{Sample: 0.01},
+
+		Orchestration: Orchestration{InFlight: 256, Cache: 10000, CacheSeconds: 300},
 	}
 }
 
@@ -416,6 +426,9 @@ func (c *Config) validateSizes() (errs []error) {
 	between("engine.slots", c.Engine.Slots, 1, 62)
 	between("engine.step_ms", c.Engine.StepMS, 1, 60000)
 	between("engine.gpu_layers", c.Engine.GPULayers, -1, 10000)
+	between("orchestration.in_flight", c.Orchestration.InFlight, 1, 1<<20)
+	between("orchestration.cache", c.Orchestration.Cache, 0, 1e7)
+	between("orchestration.cache_seconds", c.Orchestration.CacheSeconds, 1, 86400)
 	between("mapping.cache", c.Mapping.Cache, 0, 1e8)
 	between("mapping.timeout_ms", c.Mapping.TimeoutMS, 1, 600000)
 	return errs

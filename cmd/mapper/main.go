@@ -11,19 +11,14 @@ import (
 	"net"
 	"path/filepath"
 	"runtime"
-	"time"
-
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/engine"
 	"github.com/llama-mapper/llama-mapper/llama"
-	"github.com/llama-mapper/llama-mapper/services/audit"
 	"github.com/llama-mapper/llama-mapper/services/bulk"
 	"github.com/llama-mapper/llama-mapper/services/checkpoint"
 	"github.com/llama-mapper/llama-mapper/services/control"
 	"github.com/llama-mapper/llama-mapper/services/idempotency"
-	"github.com/llama-mapper/llama-mapper/services/journal"
 	"github.com/llama-mapper/llama-mapper/services/mapper"
 	"github.com/llama-mapper/llama-mapper/services/postgres"
 	"github.com/llama-mapper/llama-mapper/services/process"
@@ -44,10 +39,11 @@ func buildMapper(p *process.Process) (*mapper.Service, error) {
 		return nil, err
 	}
 	p.OnEnd(func(context.Context) error { pool.Close(); return nil })
-	log, err := buildAudit(p, pool)
+	log, feed, err := p.Audit(pool, "journal")
 	if err != nil {
 		return nil, err
 	}
+	feed.Register(p.Router)
 	overrides, queue := review.NewOverrides(pool, p.Log), review.NewQueue(pool, log, p.Log, p.Metrics)
 	p.Go(overrides.Run)
 	p.Go(queue.Run)
@@ -98,26 +94,6 @@ func buildService(p *process.Process, overrides mapper.Overrides, reviewer mappe
 		}
 	}
 	return mapper.New(model, knowledge, o, p.Metrics), nil
-}
-
-// buildAudit opens the journal and what moves, signs, cleans and reads the events.
-func buildAudit(p *process.Process, pool *pgxpool.Pool) (*audit.Log, error) {
-	c := p.Config
-	j, err := journal.Open(filepath.Join(c.StateDir, "journal"), int64(c.Audit.JournalMB)<<20)
-	if err != nil {
-		return nil, err
-	}
-	p.OnEnd(func(context.Context) error { return j.Close() })
-	log := audit.NewLog(j)
-	p.Go(audit.NewWriter(log, pool, p.Log, p.Metrics).Run)
-	keeper := &audit.Keeper{
-		Pool: pool, Tenants: p.Keys.Tenants, Key: p.Secrets.Signing, Every: time.Duration(c.Audit.SealMinutes) * time.Minute,
-		Retention: c.Audit.RetentionDays, Log: p.Log,
-	}
-	p.Go(keeper.Run)
-	p.Part("journal", true, j.Err)
-	audit.NewFeed(pool).Register(p.Router)
-	return log, nil
 }
 
 // model is one checkpoint, or the versions of a store.

@@ -1,15 +1,17 @@
-// Command orchestration serves the built-in detectors by the FMS detector API, and keeps what tenants register.
+// Command orchestration looks at content: it runs detectors under a tenant's policy, has the mapper name what they find,
+// and decides.
 //
 //	orchestration -config config/development.yaml
 package main
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
+	"time"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/detect"
 	"github.com/llama-mapper/llama-mapper/services/detect/code"
@@ -19,53 +21,107 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/detect/toxicity"
 	"github.com/llama-mapper/llama-mapper/services/detect/urls"
 	"github.com/llama-mapper/llama-mapper/services/egress"
+	"github.com/llama-mapper/llama-mapper/services/fanout"
+	"github.com/llama-mapper/llama-mapper/services/idempotency"
+	"github.com/llama-mapper/llama-mapper/services/mapper"
 	"github.com/llama-mapper/llama-mapper/services/orchestration"
 	"github.com/llama-mapper/llama-mapper/services/policy"
 	"github.com/llama-mapper/llama-mapper/services/policy/rego"
 	"github.com/llama-mapper/llama-mapper/services/postgres"
 	"github.com/llama-mapper/llama-mapper/services/process"
+	"github.com/llama-mapper/llama-mapper/services/receipt"
 	"github.com/llama-mapper/llama-mapper/services/registry"
 	"github.com/llama-mapper/llama-mapper/services/remote"
+	"github.com/llama-mapper/llama-mapper/services/task"
 	"github.com/llama-mapper/llama-mapper/services/web"
 )
 
 func main() { process.Main("orchestration", build) }
 
-func build(p *process.Process) error {
-	// What each covers is the categories of the taxonomy that its labels are in.
-	builtin := []struct {
+// detectors are the built-in ones, with what of the taxonomy each can see.
+func detectors() (orchestration.Contents, []detect.Source) {
+	all := []struct {
 		detect.Detector
 		covers []string
 	}{
 		{pii.New(), []string{"PII"}},
-		{secrets.New(), []string{"SECURITY"}},
+		{secrets.New(), []string{"SECURITY.Credential"}},
 		{injection.New(), []string{"PROMPT_INJECTION", "JAILBREAK"}},
-		{toxicity.New(), []string{"HARM"}},
-		{urls.New(), []string{"SECURITY"}},
-		{code.New(), []string{"SECURITY"}},
+		{toxicity.New(), []string{"HARM", "BIAS"}},
+		{urls.New(), []string{"SECURITY.MaliciousURL", "PII.Contact.URL"}},
+		{code.New(), []string{"SECURITY.CodeExecution"}},
 	}
-	var detectors []detect.Detector
+	var plain orchestration.Contents
 	var sources []detect.Source
-	for _, b := range builtin {
-		detectors, sources = append(detectors, b.Detector), append(sources, detect.Builtin(b.Detector, b.covers...))
+	for _, d := range all {
+		plain, sources = append(plain, d.Detector), append(sources, detect.Builtin(d.Detector, d.covers...))
 	}
-	orchestration.New(detectors, p.Metrics).Register(p.Router)
-	_, err := buildRegistry(p, sources)
-	return err
+	return plain, sources
+}
+
+// build wires the service.
+func build(p *process.Process) error {
+	c := p.Config
+	d := c.DatabaseOf("orchestration")
+	d.Connections = max(d.Connections, requestConnections+task.Connections)
+	pool, err := postgres.Open(d, "orchestration", p.Metrics)
+	if err != nil {
+		return err
+	}
+	p.OnEnd(func(context.Context) error { pool.Close(); return nil })
+	networks, err := web.ParseNetworks(c.Egress.AllowedNetworks)
+	if err != nil {
+		return err
+	}
+	knowledge, err := mapper.LoadKnowledge()
+	if err != nil {
+		return err
+	}
+	guard, programs := egress.New(networks), rego.New()
+	contents, builtin := detectors()
+	parts := orchestration.Parts{
+		Contents: contents, Builtin: builtin, Labeller: orchestration.NewLabeller(c.MapperURL, p.Secrets), Pool: fanout.New(fanout.Options{}, p.Metrics),
+		Refiner: programs, Spells: knowledge.Spells(), Release: process.Version,
+	}
+	p.OnEnd(parts.Pool.Close)
+	store := registry.NewStore(pool)
+	known, err := buildRegistry(p, pool, store, guard, builtin, policy.Known{Labels: knowledge.Taxonomy.IDs(), Programs: programs.Check})
+	if err != nil {
+		return err
+	}
+	log, feed, err := p.Audit(pool, "journal-orchestration")
+	if err != nil {
+		return err
+	}
+	receipts := receipt.New(log, feed, p.Secrets.Signing, orchestration.Policies(store, known, programs))
+	receipts.Register(p.Router)
+	parts.Registry, parts.Recorder = known, receipts
+	return buildService(p, parts, pool, guard)
+}
+
+// requestConnections is how many of the pool are left to requests.
+const requestConnections = 8
+
+// buildService adds what looks at content, at once and in the background.
+func buildService(p *process.Process, parts orchestration.Parts, pool *pgxpool.Pool, guard *egress.Guard) error {
+	o := p.Config.Orchestration
+	service, err := orchestration.New(parts, orchestration.Options{InFlight: o.InFlight, Cache: o.Cache, CacheLife: time.Duration(o.CacheSeconds) * time.Second}, p.Metrics)
+	if err != nil {
+		return err
+	}
+	tasks, err := task.New(pool, service, p.Keys, guard, p.Log, p.Metrics)
+	if err != nil {
+		return err
+	}
+	tasks.Register(p.Router)
+	p.Go(tasks.Run)
+	service.Tasks = tasks
+	service.Register(p.Router, idempotency.New(p.Redis, api.MaxAsync+time.Second, p.Metrics).Wrap)
+	return nil
 }
 
 // buildRegistry adds what tenants register.
-func buildRegistry(p *process.Process, builtin []detect.Source) (*registry.Directory, error) {
-	pool, err := postgres.Open(p.Config.DatabaseOf("orchestration"), "orchestration", p.Metrics)
-	if err != nil {
-		return nil, err
-	}
-	p.OnEnd(func(context.Context) error { pool.Close(); return nil })
-	networks, err := web.ParseNetworks(p.Config.Egress.AllowedNetworks)
-	if err != nil {
-		return nil, err
-	}
-	guard := egress.New(networks)
+func buildRegistry(p *process.Process, pool *pgxpool.Pool, store *registry.Store, guard *egress.Guard, builtin []detect.Source, known policy.Known) (*registry.Directory, error) {
 	connect := func(s remote.Spec) (registry.Remote, error) { return remote.New(s, guard) }
 	directory, err := registry.NewDirectory(pool, p.Keys, filepath.Join(p.Config.StateDir, "registry-"+p.Name+".json"), connect, config.DefaultPolicy(), p.Log)
 	if err != nil {
@@ -75,23 +131,6 @@ func buildRegistry(p *process.Process, builtin []detect.Source) (*registry.Direc
 	p.Go(directory.Watch)
 	p.Part("registry", true, directory.State)
 	p.Part("registry_postgres", false, directory.Fresh)
-	labels, err := taxonomy()
-	if err != nil {
-		return nil, err
-	}
-	known := policy.Known{Labels: labels, Programs: rego.New().Check}
-	registry.New(registry.NewStore(pool), directory, builtin, guard, known).Register(p.Router)
+	registry.New(store, directory, builtin, guard, known).Register(p.Router)
 	return directory, nil
-}
-
-// taxonomy returns the labels that there are.
-func taxonomy() (labels []string, err error) {
-	var doc struct{ Labels []struct{ ID string } }
-	if err := yaml.Unmarshal(config.Taxonomy(), &doc); err != nil {
-		return nil, fmt.Errorf("taxonomy: %w", err)
-	}
-	for _, l := range doc.Labels {
-		labels = append(labels, l.ID)
-	}
-	return labels, nil
 }

@@ -89,3 +89,9 @@ func labelWords(native string) []string {
 	}
 	return nil
 }
+
+// Spells returns what says of a native label whether it is made of nothing but words that the tables and the taxonomy
+// have, so that it cannot be content.
+func (k Knowledge) Spells() func(native string) bool {
+	return newVocabulary(k.Taxonomy, k.Tables).spells
+}

@@ -56,6 +56,15 @@ func ParseTaxonomy(raw []byte) (*Taxonomy, error) {
 	return t, nil
 }
 
+// IDs are the ids of the labels.
+func (t *Taxonomy) IDs() []string {
+	ids := make([]string, len(t.Labels))
+	for i, l := range t.Labels {
+		ids[i] = l.ID
+	}
+	return ids
+}
+
 // sort puts labels in the taxonomy's order, each once.
 func (t *Taxonomy) sort(labels []string) []string {
 	slices.SortFunc(labels, func(a, b string) int { return t.order[a] - t.order[b] })

@@ -1,99 +1,100 @@
-// Package orchestration runs detectors over content. In this release it serves the built-in ones by the FMS detector
-// API, so that whatever speaks that, TrustyAI's orchestrator among others, can use them.
+// Package orchestration looks at content: it asks detectors under the tenant's policy and one deadline, has the mapper
+// name what they found, judges, and says what the decision does not rest on.
 package orchestration
 
 import (
-	"cmp"
-	"context"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	"github.com/sourcegraph/conc/pool"
 
 	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/detect"
+	"github.com/llama-mapper/llama-mapper/services/fanout"
+	"github.com/llama-mapper/llama-mapper/services/policy"
+	"github.com/llama-mapper/llama-mapper/services/registry"
 )
 
-// Timeout is what one request may take.
-const Timeout = 2 * time.Second
+// Registry knows what tenants have registered. *registry.Directory is one.
+type Registry interface {
+	Detectors(tenant string) []*registry.Registered
+	// Policy is the active version of a policy, and its number. The policy default is the tenant's floor, and is there
+	// for every tenant.
+	Policy(tenant, name string) (*policy.Policy, int, error)
+}
 
-// defaultThreshold is the score below which nothing is said where the caller does not say another.
-const defaultThreshold = 0.5
+// Options sizes a Service.
+type Options struct {
+	InFlight  int           // requests that are worked on at once; more are refused
+	Cache     int           // answers of remote detectors that are kept; 0 keeps none
+	CacheLife time.Duration // of each
+}
 
-// atOnce bounds the texts of a request that are looked at together.
-const atOnce = 4
+// Parts are what a Service is made of.
+type Parts struct {
+	Builtin  []detect.Source
+	Contents Contents // the same, for the FMS detector API
+	Registry Registry
+	Pool     *fanout.Pool
+	Labeller *Labeller
+	Recorder Recorder
+	Tasks    Tasks
+	Refiner  policy.Refiner
+	Spells   func(native string) bool // whether a remote detector's label is made of words that are known
+	Release  string                   // of this program, for receipts
+}
 
-// Service runs detectors. Its methods may be called from any goroutine.
+// Service looks at content. Its methods may be called from any goroutine.
 type Service struct {
-	detectors []detect.Detector
-	seconds   *prometheus.HistogramVec
+	Parts
+	builtin   map[string]detect.Source
+	cache     *outputs
+	working   chan struct{}
+	decisions *prometheus.CounterVec
+	failOpen  *prometheus.CounterVec
+	mapped    *prometheus.CounterVec
+	shadow    *prometheus.CounterVec
 }
 
-// New makes a service of detectors, whose names differ; metrics go to reg.
-func New(detectors []detect.Detector, reg prometheus.Registerer) *Service {
-	return &Service{detectors, promauto.With(reg).NewHistogramVec(prometheus.HistogramOpts{
-		Name: "detector_seconds", Help: "Time of a detector over one text.", Buckets: []float64{.0001, .0005, .001, .005, .01, .05, .1, .5, 1},
-	}, []string{"detector"})}
+// New makes a service; metrics go to reg.
+func New(p Parts, o Options, reg prometheus.Registerer) (*Service, error) {
+	cache, err := newOutputs(o.Cache, o.CacheLife)
+	if err != nil {
+		return nil, err
+	}
+	auto := promauto.With(reg)
+	s := &Service{
+		Parts: p, builtin: map[string]detect.Source{}, cache: cache, working: make(chan struct{}, o.InFlight),
+		decisions: auto.NewCounterVec(prometheus.CounterOpts{Name: "decisions_total", Help: "Orchestrations by decision and outcome."}, []string{"decision", "outcome"}),
+		failOpen:  auto.NewCounterVec(prometheus.CounterOpts{Name: "fail_open_total", Help: "Detectors without whose answer content passed, because the policy says so."}, []string{"detector"}),
+		mapped:    auto.NewCounterVec(prometheus.CounterOpts{Name: "mapper_requests_total", Help: "Orchestrations by whether the mapper named what was found."}, []string{"result"}),
+		shadow:    auto.NewCounterVec(prometheus.CounterOpts{Name: "shadow_decisions_total", Help: "Decisions, and what the shadow policy would have decided."}, []string{"decision", "shadow"}),
+	}
+	for _, d := range p.Builtin {
+		s.builtin[d.Name()] = d
+	}
+	return s, nil
 }
 
-// Chosen returns the detectors that a list of names, joined by commas, names; all for "".
-func (s *Service) Chosen(names string) ([]detect.Detector, error) {
-	if names == "" {
-		return s.detectors, nil
+// choose returns the policy of a request: the tenant's floor, with another policy beside it and with what the caller
+// adds. notes say what was not granted.
+func (s *Service) choose(t *access.Tenant, req api.OrchestrateRequest) (p *policy.Policy, chain PolicyChain, notes []string, err error) {
+	p, version, err := s.Registry.Policy(t.ID, registry.Floor)
+	if err != nil {
+		return nil, chain, nil, err
 	}
-	list := strings.Split(names, ",")
-	if len(list) > api.MaxDetectors {
-		return nil, api.Errorf(api.InvalidRequest, "detector-id must have at most %d names", api.MaxDetectors)
-	}
-	for i := range list {
-		list[i] = strings.TrimSpace(list[i])
-	}
-	var chosen []detect.Detector
-	for _, d := range s.detectors {
-		if slices.Contains(list, d.Name()) {
-			chosen = append(chosen, d)
-		}
-	}
-	if len(chosen) != len(list) {
-		return nil, api.Errorf(api.NotFound, "detector-id names a detector that there is not, or one twice; GET /api/v1/detectors lists them")
-	}
-	return chosen, nil
-}
-
-// Detect returns what detectors find in each of the texts, in their order: all of it, or an error.
-func (s *Service) Detect(ctx context.Context, detectors []detect.Detector, req api.ContentsRequest) ([][]api.Detection, error) {
-	found, threshold := make([][]api.Detection, len(req.Contents)), cmp.Or(req.Params.Threshold, defaultThreshold)
-	group := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError().WithMaxGoroutines(atOnce)
-	for i, content := range req.Contents {
-		group.Go(func(ctx context.Context) (err error) {
-			found[i], err = s.detect(ctx, detectors, content, threshold)
-			return err
-		})
-	}
-	return found, group.Wait()
-}
-
-func (s *Service) detect(ctx context.Context, detectors []detect.Detector, content string, threshold float64) ([]api.Detection, error) {
-	all := []api.Detection{}
-	for _, d := range detectors {
-		began := time.Now()
-		hits, err := d.Detect(ctx, content)
+	chain = PolicyChain{Name: registry.Floor, Version: version, FloorVersion: version, FloorHash: p.Hash()}
+	if req.Policy != "" && req.Policy != registry.Floor {
+		chosen, version, err := s.Registry.Policy(t.ID, req.Policy)
 		if err != nil {
-			return nil, fmt.Errorf("detector %s: %w", d.Name(), err)
+			return nil, chain, nil, err
 		}
-		s.seconds.WithLabelValues(d.Name()).Observe(time.Since(began).Seconds())
-		for _, h := range hits {
-			if h.Score >= threshold {
-				all = append(all, api.Detection{
-					Start: h.RuneStart, End: h.RuneEnd, Text: strings.ToValidUTF8(content[h.Start:h.End], "\uFFFD"), Detection: h.Label, DetectionType: d.Name(), Score: h.Score,
-					Evidence: []api.Evidence{{Name: "rule", Value: h.Rule, Score: h.Score}},
-				})
-			}
-		}
+		p, chain.Name, chain.Version = policy.Combine(p, chosen), req.Policy, version
 	}
-	return all, nil
+	if p, notes, err = p.With(policy.Additions{Required: req.Required, Excluded: req.Excluded}); err != nil {
+		return nil, chain, nil, err
+	}
+	chain.Hash = p.Hash()
+	return p, chain, notes, nil
 }

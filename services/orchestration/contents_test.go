@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/detect"
 )
@@ -34,11 +32,9 @@ func (f finder) Detect(ctx context.Context, content string) ([]detect.Hit, error
 	return hits, nil
 }
 
-func service(detectors ...detect.Detector) *Service { return New(detectors, prometheus.NewRegistry()) }
-
 // Each text has a list of its own, in order, with places in code points.
-func TestDetect(t *testing.T) {
-	s := service(finder{name: "one", word: "bad"}, finder{name: "two", word: "worse"})
+func TestContents(t *testing.T) {
+	s := Contents{finder{name: "one", word: "bad"}, finder{name: "two", word: "worse"}}
 	ask := func(names string, threshold float64, contents ...string) string {
 		t.Helper()
 		chosen, err := s.Chosen(names)
@@ -68,8 +64,8 @@ func TestDetect(t *testing.T) {
 }
 
 // What cannot be asked, and a detector that fails, are errors and never a clean answer.
-func TestRefusals(t *testing.T) {
-	s := service(finder{name: "one", word: "bad"}, finder{name: "broken", err: errors.New("bug")})
+func TestContentsRefusals(t *testing.T) {
+	s := Contents{finder{name: "one", word: "bad"}, finder{name: "broken", err: errors.New("bug")}}
 	for names, want := range map[string]api.Code{"three": api.NotFound, "one,one": api.NotFound, "one,": api.NotFound, strings.Repeat("one,", 16) + "one": api.InvalidRequest} {
 		if _, err := s.Chosen(names); api.AsError(err).Code != want {
 			t.Errorf("%s: %v, want %s", names, err, want)

@@ -1,10 +1,12 @@
-package remote
+package orchestration
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,7 +16,8 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/detect"
 	"github.com/llama-mapper/llama-mapper/services/detect/pii"
 	"github.com/llama-mapper/llama-mapper/services/detect/secrets"
-	"github.com/llama-mapper/llama-mapper/services/orchestration"
+	"github.com/llama-mapper/llama-mapper/services/egress"
+	"github.com/llama-mapper/llama-mapper/services/remote"
 	"github.com/llama-mapper/llama-mapper/services/web"
 )
 
@@ -26,7 +29,7 @@ func ownServer(t *testing.T) string {
 		}
 		return nil
 	})
-	orchestration.New([]detect.Detector{pii.New(), secrets.New()}, prometheus.NewRegistry()).Register(router)
+	router.Handle(fasthttp.MethodPost, "/api/v1/text/contents", "orchestrate", Contents{pii.New(), secrets.New()}.post)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -41,10 +44,30 @@ func ownServer(t *testing.T) string {
 	return "http://" + l.Addr().String()
 }
 
+const secret = "SECRET-7f3a"
+
+func made(t *testing.T, spec remote.Spec) *remote.Detector {
+	t.Helper()
+	d, err := remote.New(spec, egress.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
+
+func failed(t *testing.T, err error, reason string) {
+	t.Helper()
+	var f *detect.Failure
+	if !errors.As(err, &f) || f.Reason != reason {
+		t.Errorf("%v, want %s", err, reason)
+	}
+}
+
 // Our own server of the FMS detector API says to our own client what the built-in detector says itself.
 func TestOwnServer(t *testing.T) {
-	spec := Spec{Name: "ours", Kind: "fms", URL: ownServer(t), Covers: []string{"PII"}, Auth: Auth{Type: "api_key", Key: secret}, Params: Params{DetectorID: "pii", Threshold: 0.3}}
-	d := made(t, spec, local)
+	spec := remote.Spec{Name: "ours", Kind: "fms", URL: ownServer(t), Covers: []string{"PII"}, Auth: remote.Auth{Type: "api_key", Key: secret}, Params: remote.Params{DetectorID: "pii", Threshold: 0.3}}
+	d := made(t, spec)
 	for _, content := range []string{
 		"fine", "Grüße 🎉, jane@example.com und john@example.com", "card 4111 1111 1111 1111, ssn 536-90-4399, \"quoted\" \xff", "", "{{content}} \u0000 \u2028 jane@example.com",
 	} {
@@ -80,10 +103,10 @@ func TestOwnServer(t *testing.T) {
 	}
 	wantNoKey := spec
 	wantNoKey.Auth.Key = "other"
-	_, err := made(t, wantNoKey, local).Ask(context.Background(), asked)
-	wantFailure(t, err, api.StatusError, ReasonAuth)
+	_, err := made(t, wantNoKey).Ask(context.Background(), detect.Input{Content: "x", Type: api.ContentText})
+	failed(t, err, remote.ReasonAuth)
 	unknown := spec
 	unknown.Params.DetectorID = "unknown"
-	_, err = made(t, unknown, local).Ask(context.Background(), asked)
-	wantFailure(t, err, api.StatusError, Reason4xx)
+	_, err = made(t, unknown).Ask(context.Background(), detect.Input{Content: "x", Type: api.ContentText})
+	failed(t, err, remote.Reason4xx)
 }

@@ -1,0 +1,30 @@
+package orchestration
+
+import (
+	"slices"
+
+	"github.com/llama-mapper/llama-mapper/services/content"
+	"github.com/llama-mapper/llama-mapper/services/policy"
+)
+
+// redact takes the places of labels out of the content. Findings of shadow detectors are left: they change nothing.
+func (a *Answer) redact(j *job, labels []string) {
+	var out []content.Place
+	for _, st := range j.steps {
+		if st.rule.Mode == policy.Shadow {
+			continue
+		}
+		for _, f := range st.found() {
+			for _, label := range j.named[f].labels {
+				if !slices.Contains(labels, label) {
+					continue
+				}
+				for _, p := range places(f) {
+					out = append(out, content.Place{Label: label, Score: strength(f), Byte: [2]int{p.ByteStart, p.ByteEnd}})
+				}
+			}
+		}
+	}
+	text, n := content.Redact(j.req.Content, out)
+	a.Redacted, a.Redactions = &text, n
+}
