@@ -59,6 +59,9 @@ func detectors() (orchestration.Contents, []detect.Source) {
 	return plain, sources
 }
 
+// limits are those of the fan-out, its defaults; drills change them.
+var limits fanout.Options
+
 // build wires the service.
 func build(p *process.Process) error {
 	c := p.Config
@@ -80,7 +83,7 @@ func build(p *process.Process) error {
 	guard, programs := egress.New(networks), rego.New()
 	contents, builtin := detectors()
 	parts := orchestration.Parts{
-		Contents: contents, Builtin: builtin, Labeller: orchestration.NewLabeller(c.MapperURL, p.Secrets), Pool: fanout.New(fanout.Options{}, p.Metrics),
+		Contents: contents, Builtin: builtin, Labeller: orchestration.NewLabeller(c.MapperURL, p.Secrets), Pool: fanout.New(limits, p.Metrics),
 		Refiner: programs, Spells: knowledge.Spells(), Release: process.Version,
 	}
 	p.OnEnd(parts.Pool.Close)

@@ -1,0 +1,227 @@
+package orchestration
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/access/accesstest"
+	"github.com/llama-mapper/llama-mapper/services/detect"
+	"github.com/llama-mapper/llama-mapper/services/fanout"
+	"github.com/llama-mapper/llama-mapper/services/policy"
+	"github.com/llama-mapper/llama-mapper/services/registry"
+	"github.com/llama-mapper/llama-mapper/services/wire"
+)
+
+// scripted is a detector that does what it is told.
+type scripted struct {
+	name   string
+	label  string // "" finds nothing
+	takes  api.ContentType
+	fail   error
+	sleeps time.Duration
+}
+
+func (d scripted) Name() string                 { return d.name }
+func (scripted) Version() string                { return "1" }
+func (d scripted) Takes(t api.ContentType) bool { return d.takes == "" || d.takes == t }
+func (scripted) Covers() []string               { return []string{"PII"} }
+func (scripted) Window() int                    { return 0 }
+func (d scripted) Ask(ctx context.Context, in detect.Input) (wire.Output, error) {
+	select {
+	case <-time.After(d.sleeps):
+	case <-ctx.Done():
+		return wire.Output{}, ctx.Err()
+	}
+	if d.label == "" || d.fail != nil {
+		return wire.Output{Vendor: "own", Findings: []wire.Finding{{Native: "clean", Clean: true}}}, d.fail
+	}
+	at := [2]int{0, len(in.Content)}
+	return wire.Output{Vendor: "own", Findings: []wire.Finding{{Native: d.label, Spans: []wire.Span{{Byte: &at, Rune: &at}}}}}, nil
+}
+
+// one is a registry with policies and nothing else.
+type one map[string]string
+
+func (one) Detectors(string) []*registry.Registered { return nil }
+func (o one) Policy(_, name string) (*policy.Policy, int, error) {
+	if o[name] == "" {
+		return nil, 0, api.Errorf(api.NotFound, "no such policy")
+	}
+	p, err := policy.Parse([]byte(o[name]))
+	return p, 1, err
+}
+
+// kept has receipts in memory.
+type kept struct {
+	mu   sync.Mutex
+	all  []*api.Receipt
+	full bool
+}
+
+func (k *kept) Keep(_ context.Context, _ *access.Tenant, receipts ...*api.Receipt) error {
+	if k.full {
+		return api.Errorf(api.Unavailable, "full")
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.all = append(k.all, receipts...)
+	return nil
+}
+
+// fixture is a service of scripted detectors with a mapper that calls everything an e-mail address.
+func fixture(t *testing.T, policies one, detectors ...detect.Source) (*Service, *kept) {
+	t.Helper()
+	mapper := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var req api.MapBatchRequest
+		if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
+			t.Error(err)
+		}
+		out := api.MapBatchResponse{}
+		for range req.Requests {
+			f := api.Finding{Labels: []string{"PII.Contact.Email"}, Source: api.SourceTable, Confidence: 1}
+			out.Results = append(out.Results, api.BatchResult{Mapping: &api.Mapping{Provenance: api.Provenance{Findings: []api.Finding{f}}, Controls: []string{"gdpr/5"}}})
+		}
+		if err := json.NewEncoder(w).Encode(out); err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(mapper.Close)
+	reg, records := prometheus.NewRegistry(), &kept{}
+	s, err := New(Parts{
+		Builtin: detectors, Registry: policies, Pool: fanout.New(fanout.Options{}, reg), Labeller: NewLabeller(mapper.URL, accesstest.Secrets(t)), Recorder: records,
+		Spells: func(string) bool { return false },
+	}, Options{InFlight: 1}, reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, records
+}
+
+func ask(t *testing.T, s *Service, req api.OrchestrateRequest) *Answer {
+	t.Helper()
+	body, err := json.Marshal(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if req, err = api.ParseOrchestrateRequest(body, "a"); err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.Orchestrate(context.Background(), accesstest.Caller(t, "a"), "id", req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// What a detector does shows in the decision as the policy says, and a failure is never clean.
+func TestDecisions(t *testing.T) {
+	broken := &detect.Failure{Status: api.StatusError, Reason: "5xx"}
+	for name, c := range map[string]struct {
+		detector scripted
+		rule     string
+		decision api.Action
+		outcome  api.Outcome
+		status   int
+	}{
+		"clean":            {scripted{}, "{mode: required}", api.ActionAllow, api.OutcomeSuccess, 200},
+		"found":            {scripted{label: "X"}, "{mode: required}", api.ActionRedact, api.OutcomeSuccess, 200},
+		"found in shadow":  {scripted{label: "X"}, "{mode: shadow}", api.ActionAllow, api.OutcomeSuccess, 200},
+		"fails, blocks":    {scripted{fail: broken}, "{mode: required, on_error: block}", api.ActionBlock, api.OutcomePartial, 206},
+		"fails, reviewed":  {scripted{fail: broken}, "{mode: required, on_error: review}", api.ActionReview, api.OutcomePartial, 206},
+		"fails open":       {scripted{fail: broken}, "{mode: required, on_error: allow}", api.ActionUnverified, api.OutcomePartial, 206},
+		"optional fails":   {scripted{fail: broken}, "{mode: optional, on_error: allow}", api.ActionAllow, api.OutcomePartial, 200},
+		"too slow":         {scripted{sleeps: time.Hour}, "{mode: required, on_error: block, timeout_ms: 20}", api.ActionBlock, api.OutcomePartial, 206},
+		"breaks its word":  {scripted{fail: errors.New("bug")}, "{mode: required, on_error: block}", api.ActionBlock, api.OutcomePartial, 206},
+		"takes no text":    {scripted{takes: api.ContentImage}, "{mode: required, on_error: block}", api.ActionBlock, api.OutcomePartial, 206},
+		"is not there":     {scripted{name: "another"}, "{mode: required, on_error: review}", api.ActionReview, api.OutcomePartial, 206},
+		"is not asked":     {scripted{}, "{mode: required, content_types: [code]}", api.ActionAllow, api.OutcomeSuccess, 200},
+		"is hanging, open": {scripted{sleeps: time.Hour}, "{mode: optional, on_error: allow, timeout_ms: 20}", api.ActionAllow, api.OutcomePartial, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.detector.name == "" {
+				c.detector.name = "d"
+			}
+			text := "name: default\ncoverage: {method: REQUIRED_SET, minimum: 0.8}\ndetectors: {sound: {mode: required}, d: " + c.rule + "}\nrules: [{labels: ['PII.*'], action: redact}]\n"
+			s, records := fixture(t, one{"default": text}, scripted{name: "sound"}, c.detector)
+			a := ask(t, s, api.OrchestrateRequest{Content: "jane@example.com", Redact: true})
+			if a.Decision != c.decision || a.Outcome != c.outcome || a.status() != c.status {
+				t.Errorf("%s %s %d, want %s %s %d: %+v", a.Decision, a.Outcome, a.status(), c.decision, c.outcome, c.status, a.Reasons)
+			}
+			if redacted := *a.Redacted == "[PII.Contact.Email]"; redacted != (c.decision == api.ActionRedact) {
+				t.Error(*a.Redacted)
+			}
+			raw, err := json.Marshal(records.all)
+			if err != nil || len(records.all) != 1 || strings.Contains(string(raw), "jane") {
+				t.Errorf("%s %v", raw, err)
+			}
+		})
+	}
+}
+
+// A policy that a request names is applied beside the floor, and what a caller asks for can only add.
+func TestFloor(t *testing.T) {
+	const floor = "name: default\ndetectors: {d: {mode: required}}\nrules: [{labels: ['PII.*'], action: block}]\n"
+	s, _ := fixture(t, one{"default": floor, "mild": "name: mild\ndetectors: {}\nrules: [{labels: ['*'], action: allow}]\n"}, scripted{name: "d", label: "X"}, scripted{name: "e"})
+	a := ask(t, s, api.OrchestrateRequest{Content: "x", Policy: "mild", Excluded: []string{"d"}, Required: []string{"e"}})
+	if a.Decision != api.ActionBlock || a.Attempted != 2 || len(a.Notes) == 0 || a.Policy.Name != "mild" || a.Policy.Hash == a.Policy.FloorHash {
+		t.Errorf("%+v", a)
+	}
+}
+
+// Nothing is answered that is not on record, and no more is worked on than there is room for.
+func TestBounds(t *testing.T) {
+	s, records := fixture(t, one{"default": "name: default\ndetectors: {d: {mode: required}}\n"}, scripted{name: "d"})
+	records.full = true
+	req, err := api.ParseOrchestrateRequest([]byte(`{"content":"x"}`), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Orchestrate(context.Background(), accesstest.Caller(t, "a"), "id", req); api.AsError(err).Code != api.Unavailable {
+		t.Error(err)
+	}
+	s.working <- struct{}{}
+	if err := s.admit(nil)(nil); api.AsError(err).Code != api.Overloaded || api.AsError(err).RetryAfter == 0 {
+		t.Error(err)
+	}
+}
+
+// What a remote detector has said is used again for the same content and version, and not past its time.
+func TestOutputs(t *testing.T) {
+	o, err := newOutputs(2, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tenant, in := accesstest.Caller(t, "a").Tenant, detect.Input{Content: "x", Type: api.ContentText}
+	key := outputKey(tenant, in, "a/d@1")
+	o.put(key, wire.Output{Vendor: "own"})
+	if out, ok := o.get(key); !ok || out.Vendor != "own" || strings.Contains(key, "x ") {
+		t.Error(out, ok, key)
+	}
+	other := accesstest.Caller(t, "b").Tenant
+	for _, k := range []string{outputKey(tenant, in, "a/d@2"), outputKey(tenant, detect.Input{Content: "x", Type: api.ContentCode}, "a/d@1"), outputKey(other, in, "a/d@1")} {
+		if _, ok := o.get(k); ok || k == key {
+			t.Error(k)
+		}
+	}
+	if o.life = 0; true {
+		if _, ok := o.get(key); ok {
+			t.Error("it outlives its time")
+		}
+	}
+	var none *outputs
+	none.put(key, wire.Output{})
+	if _, ok := none.get(key); ok {
+		t.Error("there is no cache")
+	}
+}
