@@ -100,7 +100,7 @@ type OrchestrateRequest struct {
 	Priority    string          `json:"priority,omitempty"`           // low, normal, high, critical: how long it may take, and critical uses no cache
 	Environment string          `json:"environment,omitempty"`        // dev, stage or prod; kept in the receipt
 	TimeoutMS   int             `json:"timeout_ms,omitempty"`         // less than the policy's deadline, if not 0
-	Redact      bool            `json:"redact,omitempty"`             // whether to return the content without what the policy redacts
+	Redact      bool            `json:"redact,omitempty"`             // whether to return the content without what the policy redacts, reviews or blocks
 	Webhook     string          `json:"webhook_url,omitempty"`        // told when it is done in the background
 	Metadata    json.RawMessage `json:"metadata,omitempty"`           // an object of the caller's own; it changes nothing and is not kept
 }

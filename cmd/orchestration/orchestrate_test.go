@@ -40,7 +40,7 @@ func TestOrchestrate(t *testing.T) {
 	if a.Decision != api.ActionBlock || a.Outcome != api.OutcomeSuccess || len(a.Controls) == 0 || a.Mapping.Status != "ok" || !a.Coverage.Met || len(a.FailOpen) > 0 {
 		t.Errorf("%+v", a)
 	}
-	if a.Redacted == nil || strings.Contains(*a.Redacted, "jane@example.com") || !strings.Contains(*a.Redacted, "[PII.Contact.Email]") {
+	if a.Redacted == nil || strings.Contains(*a.Redacted, "jane@example.com") || strings.Contains(*a.Redacted, "AKIA") || !strings.Contains(*a.Redacted, "[PII.Contact.Email]") {
 		t.Errorf("%v", a.Redacted)
 	}
 	var receipt api.Envelope

@@ -87,7 +87,7 @@ func (j *job) decide(ctx context.Context) (*Answer, *api.Receipt, error) {
 	}
 	a.count()
 	if j.req.Redact {
-		a.redact(j, verdict.Redact)
+		a.redact(j)
 	}
 	j.shade(ctx, a, e)
 	j.observe(a)

@@ -3,12 +3,20 @@ package orchestration
 import (
 	"slices"
 
+	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/content"
 	"github.com/llama-mapper/llama-mapper/services/policy"
 )
 
-// redact takes the places of labels out of the content. Findings of shadow detectors are left: they change nothing.
-func (a *Answer) redact(j *job, labels []string) {
+// redact takes the places of labels out of the content for which the policy wants that, or something stricter: who blocks
+// a secret does not want it in what is left. Findings of shadow detectors are left: they change nothing.
+func (a *Answer) redact(j *job) {
+	var labels []string
+	for _, l := range a.Labels {
+		if l.Holds && api.Stricter(api.ActionRedact, l.Action) == l.Action {
+			labels = append(labels, l.Label)
+		}
+	}
 	var out []content.Place
 	for _, st := range j.steps {
 		if st.rule.Mode == policy.Shadow {

@@ -33,7 +33,7 @@ type Span struct {
 
 // Limits of spans.
 const (
-	maxSpans  = 64      // of one finding; the rest is dropped
+	maxSpans  = 4096    // of one finding; the rest is dropped
 	maxOffset = 1 << 31 // a larger offset is none
 )
 
@@ -198,7 +198,8 @@ func (o *Output) add(f Finding) {
 		return
 	}
 	g := &o.Findings[i]
-	all := slices.Concat(g.Spans, f.Spans[:min(len(f.Spans), maxSpans-len(g.Spans))])
+	all := g.Spans
+	all = append(all, f.Spans[:min(len(f.Spans), maxSpans-len(g.Spans))]...)
 	switch {
 	case g.Clean != f.Clean && g.Clean, g.Clean == f.Clean && f.Score != nil && (g.Score == nil || *f.Score > *g.Score):
 		*g = f
