@@ -97,8 +97,8 @@ func TestMapperAway(t *testing.T) {
 	t.Setenv(config.Prefix+"MAPPER_URL", "http://127.0.0.1:1")
 	s := processtest.Serve(t, "orchestration", build)
 	var a orchestration.Answer
-	status := s.Do(t, http.MethodPost, "/api/v1/orchestrate", k, `{"content":"mail jane@example.com"}`, &a)
-	if status != http.StatusOK || a.Decision != api.ActionReview || a.Outcome != api.OutcomePartial || a.Mapping.Status != "away" || len(a.NotChecked) == 0 {
+	status := s.Do(t, http.MethodPost, "/api/v1/orchestrate", k, `{"content":"mail jane@example.com","redact":true}`, &a)
+	if status != http.StatusOK || *a.Redacted != "mail [EMAIL_ADDRESS]" || a.Decision != api.ActionReview || a.Outcome != api.OutcomePartial || a.Mapping.Status != "away" || len(a.NotChecked) == 0 {
 		t.Errorf("%d %+v", status, a)
 	}
 	if s.Do(t, http.MethodPost, "/api/v1/orchestrate", k, `{"content":"nothing at all"}`, &a); a.Decision != api.ActionAllow || a.Outcome != api.OutcomeSuccess {

@@ -80,7 +80,7 @@ func (k *kept) Keep(_ context.Context, _ *access.Tenant, receipts ...*api.Receip
 }
 
 // fixture is a service of scripted detectors with a mapper that calls everything an e-mail address.
-func fixture(t *testing.T, policies one, detectors ...detect.Source) (*Service, *kept) {
+func fixture(t testing.TB, policies one, detectors ...detect.Source) (*Service, *kept) {
 	t.Helper()
 	mapper := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var req api.MapBatchRequest

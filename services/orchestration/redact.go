@@ -23,16 +23,29 @@ func (a *Answer) redact(j *job) {
 			continue
 		}
 		for _, f := range st.found() {
-			for _, label := range j.named[f].labels {
-				if !slices.Contains(labels, label) {
+			label := f.Native // of what nobody has named, which is not left in
+			if named := j.named[f].labels; len(named) > 0 {
+				i := slices.IndexFunc(named, func(l string) bool { return slices.Contains(labels, l) })
+				if i < 0 {
 					continue
 				}
-				for _, p := range places(f) {
-					out = append(out, content.Place{Label: label, Score: strength(f), Byte: [2]int{p.ByteStart, p.ByteEnd}})
-				}
+				label = named[i]
+			} else if strength(f) < st.threshold(f.Native) {
+				continue
+			}
+			for _, p := range places(f) {
+				out = append(out, content.Place{Label: label, Score: strength(f), Byte: [2]int{p.ByteStart, p.ByteEnd}})
 			}
 		}
 	}
 	text, n := content.Redact(j.req.Content, out)
 	a.Redacted, a.Redactions = &text, n
+}
+
+// threshold is the score below which the policy takes a detector's label for nothing.
+func (st *step) threshold(native string) float64 {
+	if t, ok := st.rule.Thresholds[native]; ok {
+		return t
+	}
+	return st.rule.Threshold
 }
