@@ -11,9 +11,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/llama-mapper/llama-mapper/config"
 )
@@ -104,7 +106,7 @@ func (s *Secrets) NewDataKey(tenant string) []byte {
 // of a tenant that was deleted, seals nothing.
 type Vault struct {
 	seal     cipher.AEAD
-	digest   []byte
+	macs     *sync.Pool // for digests; nil of a deleted tenant
 	webhooks []byte
 }
 
@@ -125,8 +127,15 @@ func (s *Secrets) Vault(tenant string, wrapped []byte) (Vault, error) {
 		return out
 	}
 	seal, err := newAEAD(sub("seal"))
-	return Vault{seal: seal, digest: sub("digest"), webhooks: sub("webhooks")}, err
+	return Vault{seal: seal, macs: macsOf(sub("digest")), webhooks: sub("webhooks")}, err
 }
+
+// macsOf keeps HMACs that have a key: setting one up costs more than a label.
+func macsOf(key []byte) *sync.Pool {
+	return &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}
+}
+
+var keyless = macsOf(nil)
 
 // ErrShredded is the error of opening what a deleted tenant's key had sealed.
 var ErrShredded = errors.New("the tenant was deleted, and its data key with it")
@@ -158,7 +167,13 @@ func (v Vault) Webhooks() ([]byte, error) {
 // Digest stands for a text where the text itself may not be kept: an HMAC-SHA256 under a key of the tenant, so
 // that equal texts can be told without anyone guessing them.
 func (v Vault) Digest(text string) string {
-	h := hmac.New(sha256.New, v.digest)
+	macs := v.macs
+	if macs == nil {
+		macs = keyless
+	}
+	h, _ := macs.Get().(hash.Hash)
+	defer macs.Put(h)
+	h.Reset()
 	h.Write([]byte(text))
 	return "hmac:" + base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
 }

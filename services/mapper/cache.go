@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"hash"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -27,7 +29,7 @@ const (
 type Cache struct {
 	local   *lru.Cache[cacheKey, Answer]
 	redis   *redis.Client
-	secret  []byte
+	macs    sync.Pool // of HMACs that have the secret
 	asking  singleflight.Group
 	results *prometheus.CounterVec
 }
@@ -40,7 +42,7 @@ func NewCache(answers int, r *redis.Client, secret []byte, reg prometheus.Regist
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{local: local, redis: r, secret: secret, results: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
+	c := &Cache{local: local, redis: r, macs: sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}, results: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "cache_requests_total", Help: "Questions for the model: answered from this process (hit), from Redis (shared), or not (miss).",
 	}, []string{"result"})}
 	for _, result := range []string{"hit", "shared", "miss"} {
@@ -97,7 +99,9 @@ func (c *Cache) ask(ctx context.Context, key cacheKey, m Model, detector, findin
 }
 
 func (c *Cache) key(version, detector, finding string) (key cacheKey) {
-	h := hmac.New(sha256.New, c.secret)
+	h, _ := c.macs.Get().(hash.Hash)
+	defer c.macs.Put(h)
+	h.Reset()
 	for _, s := range []string{version, detector, finding} {
 		h.Write([]byte(s))
 		h.Write([]byte{0}) // no request has a NUL

@@ -61,8 +61,8 @@ func newVocabulary(t *Taxonomy, tables Tables) vocabulary {
 // maxWords is how many words a label has at most.
 const maxWords = 5
 
-// label is the form of a label: letters, digits and what vendors put between words.
-var label = regexp.MustCompile(`^[A-Za-z0-9 _./:&-]{1,64}$`)
+// maxLabel is how many bytes a label has at most.
+const maxLabel = 64
 
 // spells says whether a native label is one of a table's, or up to five words of the vocabulary, or numbers of up to
 // three digits.
@@ -79,9 +79,21 @@ func (v vocabulary) spells(native string) bool {
 	return words != nil
 }
 
-// labelWords are the words of what has the form of a label; nil of what has not.
+// labelWords are the words of what has the form of a label, which is letters, digits and what vendors put between words;
+// nil of what has not.
 func labelWords(native string) []string {
-	if !label.MatchString(native) {
+	runs, before := 0, false // each run of letters and digits is a word or more
+	for _, c := range []byte(native) {
+		within := isUpper(c) || isLower(c) || isDigit(c)
+		if !within && strings.IndexByte(" _./:&-", c) < 0 {
+			return nil
+		}
+		if within && !before {
+			runs++
+		}
+		before = within
+	}
+	if len(native) > maxLabel || runs > maxWords {
 		return nil
 	}
 	if words := strings.Fields(normalizeWords(native)); len(words) > 0 && len(words) <= maxWords {

@@ -3,7 +3,6 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -257,15 +256,14 @@ func (r *Router) fail(rc *fasthttp.RequestCtx, id string, err error) api.Code {
 
 // JSON writes v as the response.
 func JSON(rc *fasthttp.RequestCtx, status int, v any) error {
-	var body bytes.Buffer
-	enc := json.NewEncoder(&body)
+	rc.ResetBody()
+	enc := json.NewEncoder(rc.Response.BodyWriter()) // it writes once, when all is encoded
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
 		return fmt.Errorf("encode the response: %w", err)
 	}
 	rc.SetStatusCode(status)
 	rc.SetContentType("application/json")
-	rc.SetBody(body.Bytes())
 	return nil
 }
 
