@@ -30,7 +30,7 @@ func TestComparison(t *testing.T) {
 	}
 }
 
-// The values of the tails are counted by hand, those of the intervals are of Newcombe's table.
+// The values of the tails are counted by hand; those of the intervals are from a second implementation of the method.
 func TestFormulas(t *testing.T) {
 	for _, c := range []struct {
 		b, c int
@@ -43,7 +43,7 @@ func TestFormulas(t *testing.T) {
 	for _, c := range []struct {
 		a, b, c, d int
 		want       string
-	}{{36, 12, 2, 0, "0.2000 0.0569 0.3404"}, {0, 0, 0, 0, "0.0000 -1.0000 1.0000"}} {
+	}{{36, 12, 2, 0, "0.2000 0.0569 0.3404"}, {1, 1, 7, 12, "-0.2857 -0.5069 -0.0256"}, {59, 6, 16, 80, "-0.0621 -0.1186 -0.0046"}, {0, 0, 0, 0, "0.0000 -1.0000 1.0000"}} {
 		d, low, high := paired(c.a, c.b, c.c, c.d)
 		if got := fmt.Sprintf("%.4f %.4f %.4f", d, low, high); got != c.want {
 			t.Errorf("%v: %s", c, got)

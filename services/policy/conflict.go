@@ -139,7 +139,7 @@ var (
 func decided(votes []vote, keys []key) answer {
 	votes = slices.Clone(votes)
 	slices.SortFunc(votes, func(a, b vote) int {
-		return cmp.Or(cmp.Compare(keys[0].of(b), keys[0].of(a)), cmp.Compare(keys[1].of(b), keys[1].of(a)), cmp.Compare(a.detector, b.detector), weightier(a, b))
+		return cmp.Or(cmp.Compare(keys[0].of(b), keys[0].of(a)), cmp.Compare(keys[1].of(b), keys[1].of(a)), a.compare(b))
 	})
 	w := votes[0]
 	a := answer{holds: w.said, score: w.score, confidence: w.confidence, Resolution: Resolution{Winner: w.detector, Delta: w.score}}
@@ -156,15 +156,9 @@ func decided(votes []vote, keys []key) answer {
 	return a
 }
 
-// weightier puts votes for a label before others of the same detector.
-func weightier(a, b vote) int {
-	switch {
-	case a.said == b.said:
-		return cmp.Compare(b.weight, a.weight)
-	case a.said:
-		return -1
-	}
-	return 1
+// compare orders votes: by name, and those of one detector by what they say.
+func (v vote) compare(o vote) int {
+	return cmp.Or(cmp.Compare(v.detector, o.detector), cmp.Compare(o.score, v.score), cmp.Compare(o.confidence, v.confidence), cmp.Compare(v.threshold, o.threshold))
 }
 
 // unit keeps a number in 0 to 1; what is none is 1, so that it cannot hide anything.

@@ -1,13 +1,6 @@
 package policy
 
-import (
-	"bytes"
-	"encoding/json"
-	"slices"
-	"strings"
-
-	"github.com/llama-mapper/llama-mapper/api"
-)
+import "github.com/llama-mapper/llama-mapper/api"
 
 // Evidence is what came of asking detectors about a content. It has nothing of the content.
 type Evidence struct {
@@ -96,34 +89,4 @@ type NotChecked struct {
 	Status   api.DetectorStatus `json:"status,omitempty"`
 	Reason   string             `json:"reason,omitempty"`
 	Count    int                `json:"count,omitempty"` // of characters or findings
-}
-
-// ordered returns the evidence in an order of its own, so that the order it came in changes nothing.
-func (e Evidence) ordered() Evidence {
-	e.Detectors = slices.Clone(e.Detectors)
-	for i := range e.Detectors {
-		d := &e.Detectors[i]
-		d.Findings = slices.Clone(d.Findings)
-		slices.SortFunc(d.Findings, func(a, b Finding) int { return named(a.Native, b.Native, a, b) })
-	}
-	slices.SortFunc(e.Detectors, func(a, b DetectorEvidence) int { return named(a.Name, b.Name, a, b) })
-	return e
-}
-
-// named orders by name, and what has the same name by all that it says.
-func named(nameA, nameB string, a, b any) int {
-	if n := strings.Compare(nameA, nameB); n != 0 {
-		return n
-	}
-	return compareJSON(a, b)
-}
-
-// compareJSON orders by what is written. What cannot be, NaN, is equal to everything.
-func compareJSON(a, b any) int {
-	x, errX := json.Marshal(a)
-	y, errY := json.Marshal(b)
-	if errX != nil || errY != nil {
-		return 0
-	}
-	return bytes.Compare(x, y)
 }

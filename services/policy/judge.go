@@ -33,7 +33,6 @@ type asked struct {
 // Judge says what the policy makes of evidence. Detectors that the policy does not name are left aside. It is pure: the
 // same evidence, in whatever order, is judged the same.
 func (p *Policy) Judge(e Evidence) Judgment {
-	e = e.ordered()
 	w := &work{p: p, e: e, j: Judgment{
 		Action: api.ActionAllow, Reasons: []Reason{}, Labels: []LabelVerdict{}, NotChecked: []NotChecked{}, FailOpen: []string{}, Redact: []string{},
 	}}
@@ -147,6 +146,7 @@ func (w *work) verdict(label string, of []asked) LabelVerdict {
 			v.Detectors = append(v.Detectors, a.Name)
 		}
 	}
+	slices.SortFunc(votes, vote.compare) // a detector that is there twice comes in any order
 	a := resolve(w.p.Conflict[w.e.ContentType], votes, w.p.Prefer)
 	v.Holds, v.Score, v.Confidence, v.Resolution = a.holds, a.score, a.confidence, a.Resolution
 	if v.Holds {

@@ -76,6 +76,18 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// A mapper that did not answer is told, even where a label is known without it.
+func TestNotMapped(t *testing.T) {
+	e := Evidence{ContentType: api.ContentText, Characters: 10, Detectors: []DetectorEvidence{answered("a", Finding{Native: "N", Score: 1, Labels: []string{"PII.Other"}, Confidence: 1})}}
+	if j := parse(t, "name: p\ndetectors: {a: {}}").Judge(e); j.Outcome != api.OutcomePartial {
+		t.Errorf("%+v", j)
+	}
+	e.Detectors[0].Findings = nil
+	if j := parse(t, "name: p\ndetectors: {a: {}}").Judge(e); j.Outcome != api.OutcomeSuccess {
+		t.Errorf("%+v", j)
+	}
+}
+
 // Coverage is measured as each method says.
 func TestCoverage(t *testing.T) {
 	e := Evidence{ContentType: api.ContentText, Characters: 100, Mapped: true, Detectors: []DetectorEvidence{
@@ -134,8 +146,23 @@ func TestRules(t *testing.T) {
 func TestCombinedRules(t *testing.T) {
 	f := parse(t, "name: f\ndetectors: {a: {}}\nrules: [{labels: [PII.*], action: block}]")
 	x := parse(t, "name: x\ndetectors: {b: {}}\nrules: [{labels: [\"*\"], action: flag}]")
-	j := Combine(f, x).Judge(Evidence{ContentType: api.ContentText, Mapped: true, Detectors: []DetectorEvidence{answered("a"), answered("b", Finding{Native: "N", Score: 1, Labels: []string{"PII.Other"}, Confidence: 1})}})
-	if j.Action != api.ActionBlock || j.Outcome != api.OutcomeSuccess || j.Reasons[0].Policy != "f" || *j.Reasons[0].Rule != 0 {
+	for _, p := range []*Policy{Combine(f, x), Combine(x, f)} {
+		j := p.Judge(Evidence{ContentType: api.ContentText, Mapped: true, Detectors: []DetectorEvidence{answered("a"), answered("b", Finding{Native: "N", Score: 1, Labels: []string{"PII.Other"}, Confidence: 1})}})
+		if j.Action != api.ActionBlock || j.Outcome != api.OutcomeSuccess || j.Reasons[0].Policy != "f" || *j.Reasons[0].Rule != 0 {
+			t.Errorf("%+v", j)
+		}
+	}
+}
+
+// Where the rules are milder with a surer detector beside, a label keeps what its own policy says of it.
+func TestCombinedLabels(t *testing.T) {
+	f := parse(t, "name: f\ndetectors: {a: {}}\nrules: [{labels: [PII.*], min_score: 0.8, action: allow}, {labels: [PII.*], action: block}]")
+	x := parse(t, "name: x\ndetectors: {b: {}}\nrules: [{labels: [\"*\"], action: flag}]\nconflict: {text: most_restrictive}")
+	found := func(score float64) Finding {
+		return Finding{Native: "N", Score: score, Labels: []string{"PII.Other"}, Confidence: 1}
+	}
+	j := Combine(f, x).Judge(Evidence{ContentType: api.ContentText, Mapped: true, Detectors: []DetectorEvidence{answered("a", found(0.6)), answered("b", found(1))}})
+	if j.Action != api.ActionBlock || len(j.Labels) != 1 || j.Labels[0].Action != api.ActionBlock {
 		t.Errorf("%+v", j)
 	}
 }
