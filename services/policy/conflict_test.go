@@ -143,3 +143,16 @@ func TestSilence(t *testing.T) {
 		}
 	}
 }
+
+// A mean of numbers depends on their order in its last digit; a detector that is there thrice does not change it.
+func TestSameDetector(t *testing.T) {
+	p, e := parse(t, "name: p\ndetectors: {a: {threshold: 0}}"), Evidence{ContentType: api.ContentText, Mapped: true}
+	for _, score := range []float64{0.1, 0.2, 0.3} {
+		e.Detectors = append(e.Detectors, answered("a", Finding{Native: "N", Score: score, Labels: []string{"PII.Other"}, Confidence: 1}))
+	}
+	a := p.Judge(e)
+	slices.Reverse(e.Detectors)
+	if b := p.Judge(e); !reflect.DeepEqual(a, b) {
+		t.Errorf("%+v\n%+v", a, b)
+	}
+}
