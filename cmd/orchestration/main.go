@@ -38,18 +38,19 @@ import (
 
 func main() { process.Main("orchestration", build) }
 
-// detectors are the built-in ones, with what of the taxonomy each can see.
+// detectors are the built-in ones, with the categories of the taxonomy that each looks into. A whole category means that
+// its silence is no vote against what another has found.
 func detectors() (orchestration.Contents, []detect.Source) {
 	all := []struct {
 		detect.Detector
 		covers []string
 	}{
 		{pii.New(), []string{"PII"}},
-		{secrets.New(), []string{"SECURITY.Credential"}},
+		{secrets.New(), []string{"SECURITY"}},
 		{injection.New(), []string{"PROMPT_INJECTION", "JAILBREAK"}},
-		{toxicity.New(), []string{"HARM", "BIAS"}},
-		{urls.New(), []string{"SECURITY.MaliciousURL", "PII.Contact.URL"}},
-		{code.New(), []string{"SECURITY.CodeExecution"}},
+		{toxicity.New(), []string{"HARM"}},
+		{urls.New(), []string{"SECURITY"}},
+		{code.New(), []string{"SECURITY"}},
 	}
 	var plain orchestration.Contents
 	var sources []detect.Source
