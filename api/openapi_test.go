@@ -15,7 +15,7 @@ func TestOpenAPI(t *testing.T) {
 	compare(t, "openapi-orchestration.yaml", ContentsRequest{}, DetectorParams{}, Detection{}, Evidence{}, DetectorInfo{}, DetectorsResponse{},
 		HealthInfo{}, Registered{}, VersionsResponse{}, PolicyInfo{}, PoliciesResponse{}, PolicyReport{}, ActivateRequest{},
 		Receipt{}, ReceiptContent{}, ReceiptPolicy{}, ReceiptVersions{}, ReceiptsResponse{}, ReceiptKey{}, Envelope{}, EnvelopeSignature{},
-		ReplayRequest{}, ReplayResponse{}, ReplayJudgment{}, ReplayRangeRequest{}, ReplayRangeResponse{}, ActionChange{},
+		ReplayRequest{}, ReplayResponse{}, ReplayJudgment{}, ReplayRangeRequest{}, ReplayRangeResponse{}, ActionChange{}, BlockChange{},
 		Task{}, TaskWebhook{}, TasksResponse{}, TaskEvent{}, TaskEnd{}, WebhookSecret{})
 	compare(t, "openapi-analysis.yaml", Summary{})
 	compare(t, "openapi.yaml",

@@ -122,6 +122,7 @@ type ReplayRangeResponse struct {
 	Policy  ReceiptPolicy  `json:"policy"`
 	Judged  int            `json:"judged"`
 	Actions []ActionChange `json:"actions"` // mildest first; those that stay the same too
+	Blocks  BlockChange    `json:"blocks"`
 	Changed []string       `json:"changed"` // ids of receipts whose action changes, the first MaxMoved
 	Next    string         `json:"next"`    // after=NEXT goes on; the end is where it stays the same
 }
@@ -131,6 +132,16 @@ type ActionChange struct {
 	Then  Action `json:"then"`
 	Now   Action `json:"now"`
 	Count int    `json:"count"`
+}
+
+// BlockChange says how the other policy would change how often content is blocked, and whether that is chance.
+type BlockChange struct {
+	OnlyThen int     `json:"only_then"` // blocked then, and not by the other policy
+	OnlyNow  int     `json:"only_now"`
+	P        float64 `json:"p"`     // McNemar's test, exact and two-sided
+	Delta    float64 `json:"delta"` // of the share of blocks
+	Low      float64 `json:"delta_low"`
+	High     float64 `json:"delta_high"` // of 95 %, by Newcombe's method 10
 }
 
 // ParseReplay reads the request to judge one receipt again; an empty body asks for its own policy in force.

@@ -282,6 +282,9 @@ func TestReplayRange(t *testing.T) {
 	if want := fmt.Sprintf("[{allow allow 2} {allow block 2} {block block 3}] [%s %s] 7 12 2", ids[6], ids[11]); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+	if b := r.Blocks; b.OnlyThen != 0 || b.OnlyNow != 2 || b.P != 0.5 || b.Delta < 0.28 || b.Delta > 0.29 || b.Low > 0 || b.High < b.Delta {
+		t.Errorf("%+v", b)
+	}
 	if r := ask(`{"policy":"default","version":6,"limit":600}`); len(r.Changed) > api.MaxMoved {
 		t.Errorf("%d ids", len(r.Changed))
 	}

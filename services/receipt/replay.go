@@ -12,6 +12,7 @@ import (
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/policy"
 	"github.com/llama-mapper/llama-mapper/services/postgres"
 )
 
@@ -104,8 +105,18 @@ func (s *Service) ReplayRange(ctx context.Context, t *access.Tenant, after int64
 	slices.SortFunc(out.Actions, func(a, b api.ActionChange) int {
 		return cmp.Or(rank(a.Then)-rank(b.Then), rank(a.Now)-rank(b.Now))
 	})
-	out.Next = api.Cursor(after)
+	out.Next, out.Blocks = api.Cursor(after), blocks(out.Actions)
 	return out, nil
+}
+
+// blocks compares how often the two policies block.
+func blocks(actions []api.ActionChange) api.BlockChange {
+	var c policy.Comparison
+	for _, a := range actions {
+		c.Add(a.Then, a.Now, a.Count)
+	}
+	d := c.Difference()
+	return api.BlockChange{OnlyThen: d.OnlyLive, OnlyNow: d.OnlyShadow, P: d.P, Delta: d.Rate, Low: d.Low, High: d.High}
 }
 
 func rank(a api.Action) int { return slices.Index(api.Actions, a) }
