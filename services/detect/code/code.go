@@ -22,7 +22,8 @@ const (
 
 // Detector finds code. Make one with New.
 type Detector struct {
-	byFirst [256][]rule // by the first byte of the key
+	byFirst [256][]rule          // by the first byte of the key
+	pairs   [1 << 16 / 64]uint64 // a bit for each two bytes that a key begins with
 	rules   int
 }
 
@@ -36,9 +37,24 @@ func New() *Detector {
 			r.key, r.number = key, d.rules
 			d.rules++
 			d.byFirst[key[0]] = append(d.byFirst[key[0]], r)
+			for second := range 256 {
+				if len(key) == 1 || key[1] == byte(second) {
+					pair := int(key[0])<<8 | second
+					d.pairs[pair/64] |= 1 << (pair % 64)
+				}
+			}
 		}
 	}
 	return d
+}
+
+// begins says whether a key may begin at a byte, by it and the next.
+func (d *Detector) begins(text string, at int) bool {
+	pair := int(text[at]) << 8
+	if at+1 < len(text) {
+		pair |= int(text[at+1])
+	}
+	return d.pairs[pair/64]&(1<<(pair%64)) != 0
 }
 
 // Name is the detector's name.
@@ -61,6 +77,9 @@ func (d *Detector) Detect(ctx context.Context, content string) ([]detect.Hit, er
 	for i := 0; i < len(lower); i++ {
 		if i%65536 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
+		}
+		if !d.begins(lower, i) {
+			continue
 		}
 		for k := range d.byFirst[lower[i]] {
 			r := &d.byFirst[lower[i]][k]

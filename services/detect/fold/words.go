@@ -100,35 +100,38 @@ func Readings(s string, f func([]byte)) {
 	if len(s) > maxReading || len(s) < 2 {
 		return
 	}
-	var buf [maxReading]byte
-	letters, leet, ambiguous := 0, 0, false
+	letters, leet, drawn := 0, 0, false
 	for i := range len(s) {
-		b := s[i]
-		if isLetter(b) {
+		if isLetter(s[i]) {
 			letters++
-		} else if c := leetLetter(b); c != 0 {
+		} else if leetLetter(s[i]) != 0 {
 			leet++
-			ambiguous = ambiguous || b == '1' || b == '!'
-			b = c
 		}
-		buf[i] = b
+		drawn = drawn || i > 1 && s[i] == s[i-1] && s[i] == s[i-2]
 	}
-	if leet > 0 && letters > 0 && leet <= 2*letters+2 {
-		f(buf[:len(s)])
-		collapse(buf[:len(s)], f)
-		if ambiguous {
-			for i := range len(s) {
-				if s[i] == '1' || s[i] == '!' {
-					buf[i] = 'l'
-				}
-			}
-			f(buf[:len(s)])
+	switch {
+	case leet > 0 && letters > 0 && leet <= 2*letters+2:
+		f(unleet(s, 'i'))
+		collapse(unleet(s, 'i'), f)
+		if strings.ContainsAny(s, "1!") {
+			f(unleet(s, 'l'))
 		}
-		return
+	case leet == 0 && drawn: // most words are neither, and cost no memory
+		collapse([]byte(s), f)
 	}
-	if leet == 0 {
-		collapse(buf[:len(s)], f)
+}
+
+// unleet reads digits and signs as letters; one is what 1 and ! are.
+func unleet(s string, one byte) []byte {
+	out := []byte(s)
+	for i, b := range out {
+		if b == '1' || b == '!' {
+			out[i] = one
+		} else if c := leetLetter(b); c != 0 {
+			out[i] = c
+		}
 	}
+	return out
 }
 
 // collapse reads three equal letters or more as one, and as two.
