@@ -14,7 +14,7 @@ const minSpaced = 4
 
 // Words are the words of the text in order.
 func (t *Text) Words() []Word {
-	words := make([]Word, 0, len(t.S)/6+1)
+	words := make([]Word, 0, len(t.S)/4+1)
 	for i := 0; i < len(t.S); {
 		if !isWord(t.S, i) {
 			i++
