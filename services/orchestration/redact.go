@@ -30,7 +30,7 @@ func (a *Answer) redact(j *job) {
 					continue
 				}
 				label = named[i]
-			} else if strength(f) < st.threshold(f.Native) {
+			} else if strength(f) < st.rule.ThresholdOf(f.Native) {
 				continue
 			}
 			for _, p := range places(f) {
@@ -40,12 +40,4 @@ func (a *Answer) redact(j *job) {
 	}
 	text, n := content.Redact(j.req.Content, out)
 	a.Redacted, a.Redactions = &text, n
-}
-
-// threshold is the score below which the policy takes a detector's label for nothing.
-func (st *step) threshold(native string) float64 {
-	if t, ok := st.rule.Thresholds[native]; ok {
-		return t
-	}
-	return st.rule.Threshold
 }

@@ -40,7 +40,7 @@ func Combine(floor, chosen *Policy) *Policy {
 		p.Coverage.Minimum = max(p.Coverage.Minimum, chosen.Coverage.Minimum)
 		p.Coverage.Categories = union(p.Coverage.Categories, chosen.Coverage.Categories)
 	}
-	return p
+	return p.made()
 }
 
 // stricter is what two policies say about one detector, of each the stricter. A timeout of 0 is the longest.
@@ -58,7 +58,7 @@ func stricter(a, b Detector) Detector {
 			if d.Thresholds == nil {
 				d.Thresholds = map[string]float64{}
 			}
-			d.Thresholds[native] = min(a.threshold(native), b.threshold(native))
+			d.Thresholds[native] = min(a.ThresholdOf(native), b.ThresholdOf(native))
 		}
 	}
 	return d
@@ -116,5 +116,5 @@ func (p *Policy) With(a Additions) (*Policy, []string, error) {
 			notes = append(notes, name+" stays: the policy does not let it be left out")
 		}
 	}
-	return &out, notes, nil
+	return out.made(), notes, nil
 }

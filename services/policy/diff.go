@@ -81,7 +81,7 @@ func (d *differ) detector(place string, a, b Detector) {
 	d.value(place+".weight", a.Weight, b.Weight, 0)
 	d.value(place+".threshold", a.Threshold, b.Threshold, cmp.Compare(b.Threshold, a.Threshold))
 	for _, native := range slices.Sorted(maps.Keys(stricter(a, b).Thresholds)) {
-		d.value(place+".thresholds."+native, a.threshold(native), b.threshold(native), cmp.Compare(b.threshold(native), a.threshold(native)))
+		d.value(place+".thresholds."+native, a.ThresholdOf(native), b.ThresholdOf(native), cmp.Compare(b.ThresholdOf(native), a.ThresholdOf(native)))
 	}
 	d.value(place+".timeout_ms", a.TimeoutMS, b.TimeoutMS, 0)
 	d.value(place+".content_types", a.ContentTypes, b.ContentTypes, cmp.Compare(len(a.ContentTypes), len(b.ContentTypes)))

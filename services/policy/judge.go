@@ -160,7 +160,7 @@ func (a asked) said() []Finding {
 	if !a.ok() {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(a.Findings), func(f Finding) bool { return unit(f.Score) < a.policy.threshold(f.Native) })
+	return slices.DeleteFunc(slices.Clone(a.Findings), func(f Finding) bool { return unit(f.Score) < a.policy.ThresholdOf(f.Native) })
 }
 
 // vote is what the detector says about a label, and at how many places; not ok if it has no say. The best of several
@@ -177,7 +177,7 @@ func (a asked) vote(label string) (best vote, places int, ok bool) {
 			continue
 		}
 		v := best
-		v.threshold, v.score, v.confidence = a.policy.threshold(f.Native), unit(f.Score), unit(f.Confidence)
+		v.threshold, v.score, v.confidence = a.policy.ThresholdOf(f.Native), unit(f.Score), unit(f.Confidence)
 		v.said = v.score >= v.threshold
 		if v.said {
 			places += f.Places

@@ -91,7 +91,7 @@ func Parse(raw []byte) (*Policy, error) {
 	}
 	p, faults := check(raw)
 	if len(faults) == 0 {
-		return p, nil
+		return p.made(), nil
 	}
 	var told []string
 	for _, f := range faults[:min(len(faults), maxFaults)] {

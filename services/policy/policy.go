@@ -43,6 +43,7 @@ type Policy struct {
 	Rego         string                       `json:"rego,omitempty"`
 
 	parts []*Policy // each judges too, by itself, and the rules are theirs
+	hash  string
 }
 
 // Detector is what a policy says about one detector.
@@ -78,14 +79,18 @@ type ShadowPolicy struct {
 	Policy string `json:"policy,omitempty"`
 }
 
-// Hash returns the hex SHA-256 of the policy and of what it was combined from.
-func (p *Policy) Hash() string {
+// Hash is the hex SHA-256 of the policy and of what it was combined from.
+func (p *Policy) Hash() string { return p.hash }
+
+// made ends the making of a policy, which does not change any more.
+func (p *Policy) made() *Policy {
 	raw, err := json.Marshal(p.canonical())
 	if err != nil {
 		panic(err) // numbers are finite: Parse has seen to it
 	}
 	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:])
+	p.hash = hex.EncodeToString(sum[:])
+	return p
 }
 
 func (p *Policy) canonical() any {
@@ -105,8 +110,8 @@ func (p *Policy) Takes(t api.ContentType) bool { return slices.Contains(p.Conten
 // Takes says whether the detector is asked about content of a type.
 func (d Detector) Takes(t api.ContentType) bool { return slices.Contains(d.ContentTypes, t) }
 
-// threshold of a native label.
-func (d Detector) threshold(native string) float64 {
+// ThresholdOf is the score from which on a native label is there.
+func (d Detector) ThresholdOf(native string) float64 {
 	if t, ok := d.Thresholds[native]; ok {
 		return t
 	}

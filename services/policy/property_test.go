@@ -46,7 +46,7 @@ func anyPolicy(name string) *rapid.Generator[*Policy] {
 		for range rapid.IntRange(0, 3).Draw(t, "rules") {
 			p.Rules = append(p.Rules, Rule{some(somePatterns).Draw(t, "labels"), shares.Draw(t, "score"), shares.Draw(t, "confidence"), rapid.SampledFrom(api.Actions).Draw(t, "action")})
 		}
-		return p
+		return p.made()
 	})
 }
 
