@@ -50,11 +50,11 @@ func TestCanaryNowhere(t *testing.T) {
 	}
 	defer logs.Close()
 	p := startProcess(t, "checkpoints/mapper-tiny", logs)
-	s := processtest.Service{Base: p.base}
+	s := p.Service
 	sendCanaries(t, s, k, canary)
 	processtest.Until(t, "traced", func() bool { mu.Lock(); defer mu.Unlock(); return traces.Len() > 0 })
 	places := map[string][]byte{"metrics": metrics(t, s), "database": dump(t), "redis": dumpRedis(t)}
-	p.kill()
+	p.Kill()
 	places["log"] = read(t, logs.Name())
 	err = filepath.WalkDir(os.Getenv(config.Prefix+"STATE_DIR"), func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/llama-mapper/llama-mapper/api"
-	"github.com/llama-mapper/llama-mapper/services/process/processtest"
 )
 
 // A job of a million lines, of 10,000 pairs in random order, with two replicas, one of which is killed midway.
@@ -28,13 +27,13 @@ func TestDrillKillJob(t *testing.T) {
 	}
 	of := func(i int) int { return which[i] }
 	other := replica(t, os.Stderr)
-	s := processtest.Service{Base: other.base}
-	j := uploadPairs(t, d.child.base, d.key, pairs(distinct), which)
+	s := other.Service
+	j := uploadPairs(t, d.child.Base, d.key, pairs(distinct), which)
 	progress := func() api.Job { s.Do(t, "GET", "/api/v1/jobs/"+j.ID, d.key, "", &j); return j }
 	killed := int64(0)
 	for begin, told := time.Now(), time.Now(); progress().FinishedAt == nil; time.Sleep(200 * time.Millisecond) {
 		if j.Done > lines/2 && killed == 0 {
-			d.child.kill()
+			d.child.Kill()
 			killed = j.Done
 			t.Logf("killed after %d lines", killed)
 		}

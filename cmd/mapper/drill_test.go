@@ -84,7 +84,7 @@ func (s servers) dataOf(t *testing.T) string {
 type drill struct {
 	servers
 	key   string
-	child *child
+	child *processtest.Child
 	port  string
 
 	acknowledged sync.Map // request ids
@@ -115,7 +115,7 @@ func newDrill(t *testing.T) *drill {
 	}
 	d.key = processtest.Key(t, processtest.OpenStore(t, c), "me", "operator")
 	d.child = startProcess(t, "checkpoints/mapper-tiny", os.Stderr)
-	d.port = d.child.base[strings.LastIndex(d.child.base, ":")+1:]
+	d.port = d.child.Base[strings.LastIndex(d.child.Base, ":")+1:]
 	return d
 }
 
@@ -129,7 +129,7 @@ func (d *drill) restart(t *testing.T) {
 func (d *drill) load(n int) (wait func()) {
 	var wg sync.WaitGroup
 	var next atomic.Int64
-	base := d.child.base
+	base := d.child.Base
 	for range 16 {
 		wg.Go(func() {
 			client := fasthttp.Client{MaxIdemponentCallAttempts: 1, ReadTimeout: 10 * time.Second}
@@ -166,7 +166,7 @@ func (d *drill) load(n int) (wait func()) {
 // settle reads the feed until every acknowledged request has its event, and checks that none has two.
 func (d *drill) settle(t *testing.T) {
 	t.Helper()
-	s := processtest.Service{Base: d.child.base}
+	s := d.child.Service
 	events, after, acknowledged := map[string]int{}, "0", 0
 	d.acknowledged.Range(func(any, any) bool { acknowledged++; return true })
 	began := time.Now()
@@ -219,7 +219,7 @@ func TestDrillKillMapper(t *testing.T) {
 	wait := d.load(requests)
 	for range 3 {
 		time.Sleep(4 * time.Second)
-		d.child.kill()
+		d.child.Kill()
 		d.restart(t)
 	}
 	wait()

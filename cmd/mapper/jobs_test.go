@@ -123,7 +123,7 @@ func countJob(t *testing.T, s processtest.Service, key, id string, mapped []bool
 }
 
 // replica starts another process that shares the databases and the master key, and has a state directory of its own.
-func replica(t *testing.T, logs *os.File) *child {
+func replica(t *testing.T, logs *os.File) *processtest.Child {
 	t.Helper()
 	t.Setenv(config.Prefix+"STATE_DIR", t.TempDir())
 	return startProcess(t, "checkpoints/mapper-tiny", logs)
@@ -151,14 +151,14 @@ func TestJobSurvivesKill(t *testing.T) {
 		body.WriteString(strings.Replace(all[of(i)], "{", `{"metadata":{"said":"canary4711"},`, 1) + "\n")
 	}
 	first, second := replica(t, nil), replica(t, nil)
-	s := processtest.Service{Base: second.base}
+	s := second.Service
 	var j api.Job
-	if status := (processtest.Service{Base: first.base}).Do(t, "POST", "/api/v1/jobs", k, body.String(), &j, "Content-Type", "application/x-ndjson"); status != 202 || j.Lines != lines {
+	if status := first.Do(t, "POST", "/api/v1/jobs", k, body.String(), &j, "Content-Type", "application/x-ndjson"); status != 202 || j.Lines != lines {
 		t.Fatalf("%d %+v", status, j)
 	}
 	progress := func() api.Job { s.Do(t, "GET", "/api/v1/jobs/"+j.ID, k, "", &j); return j }
 	processtest.Until(t, "a quarter done", func() bool { return progress().Done > lines/4 })
-	first.kill()
+	first.Kill()
 	killed := progress().Done
 	if killed >= lines {
 		t.Fatal("it was done before the kill")

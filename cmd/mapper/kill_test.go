@@ -5,14 +5,8 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
-	"fmt"
-	"net"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,66 +16,12 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/process/processtest"
 )
 
-// asProgram in the environment makes the test binary be the mapper.
-const asProgram = "TEST_AS_MAPPER"
+func TestMain(m *testing.M) { processtest.Program(m, "mapper", main) }
 
-func TestMain(m *testing.M) {
-	if path := os.Getenv(asProgram); path != "" {
-		os.Args = []string{"mapper", "-config", path}
-		flag.CommandLine = flag.NewFlagSet("mapper", flag.ExitOnError)
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// child is a mapper of its own, which can be killed.
-type child struct {
-	*exec.Cmd
-	base string
-}
-
-func startProcess(t *testing.T, model string, logs *os.File) *child {
+// startProcess starts a mapper of its own, which can be killed.
+func startProcess(t *testing.T, model string, logs *os.File) *processtest.Child {
 	t.Helper()
-	port := freePort(t)
-	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), asProgram+"=config/development.yaml", "LLAMA_MAPPER_MODEL__MODEL_PATH="+model, fmt.Sprint("LLAMA_MAPPER_HTTP__MAPPER_PORT=", port))
-	if logs != nil {
-		c.Stderr = logs
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	p := &child{c, fmt.Sprintf("http://127.0.0.1:%d", port)}
-	t.Cleanup(func() { p.kill() })
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		if res, err := http.Get(p.base + "/ready"); err == nil && res.Body.Close() == nil && res.StatusCode == http.StatusOK {
-			return p
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the mapper did not start")
-		}
-	}
-}
-
-// freePort is a port for a mapper, or the one that the environment says.
-func freePort(t *testing.T) int {
-	t.Helper()
-	if port, err := strconv.Atoi(os.Getenv("TEST_PORT")); err == nil {
-		return port
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
-}
-
-// kill is kill -9; it may be repeated.
-func (p *child) kill() {
-	_ = p.Process.Kill()
-	_ = p.Wait()
+	return processtest.Spawn(t, "mapper", logs, "LLAMA_MAPPER_MODEL__MODEL_PATH="+model)
 }
 
 // nextVersion copies the shipped checkpoint under the version "next".
@@ -146,7 +86,7 @@ func TestKilledDuringActivation(t *testing.T) {
 					t.Fatal("the moment did not come")
 				}
 			}
-			p.kill()
+			p.Kill()
 			if err := <-failed; err == nil {
 				t.Fatal("it was activated before it was killed")
 			}
@@ -168,7 +108,7 @@ func TestKilledDuringActivation(t *testing.T) {
 		t.Errorf("rollback: %+v %v", reply, err)
 	}
 	t.Logf("rolled back in %v", time.Since(begin))
-	p.kill()
+	p.Kill()
 	if _, err := send(dir, control.Command{Action: "status"}); !errors.Is(err, control.ErrNobody) {
 		t.Errorf("after the kill: %v", err)
 	}

@@ -4,12 +4,9 @@ package main
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -18,54 +15,12 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/process/processtest"
 )
 
-// asProgram in the environment makes the test binary be the service.
-const asProgram = "TEST_AS_ORCHESTRATION"
+func TestMain(m *testing.M) { processtest.Program(m, "orchestration", main) }
 
-func TestMain(m *testing.M) {
-	if path := os.Getenv(asProgram); path != "" {
-		os.Args = []string{"orchestration", "-config", path}
-		flag.CommandLine = flag.NewFlagSet("orchestration", flag.ExitOnError)
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// replica is a service of its own, which can be killed.
-type replica struct {
-	cmd *exec.Cmd
-	processtest.Service
-}
-
-func startReplica(t *testing.T) *replica {
+// startReplica starts a service with a state directory of its own.
+func startReplica(t *testing.T) *processtest.Child {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().String()
-	_, port, err := net.SplitHostPort(address)
-	if err != nil || ln.Close() != nil {
-		t.Fatal(err)
-	}
-	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), asProgram+"=config/development.yaml", config.Prefix+"HTTP__ORCHESTRATION_PORT="+port, config.Prefix+"STATE_DIR="+t.TempDir())
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	r := &replica{c, processtest.Service{Base: "http://" + address}}
-	t.Cleanup(r.kill)
-	processtest.Until(t, "ready", func() bool {
-		res, err := http.Get(r.Base + "/ready")
-		return err == nil && res.Body.Close() == nil && res.StatusCode == http.StatusOK
-	})
-	return r
-}
-
-// kill is kill -9; it may be repeated.
-func (r *replica) kill() {
-	_ = r.cmd.Process.Kill()
-	_ = r.cmd.Wait()
+	return processtest.Spawn(t, "orchestration", nil, config.Prefix+"STATE_DIR="+t.TempDir())
 }
 
 // TestDrillKillTasks kills one of two replicas with 1,000 requests in the background: each ends once, and has one receipt.
@@ -87,7 +42,7 @@ func TestDrillKillTasks(t *testing.T) {
 		second.Do(t, http.MethodGet, "/api/v1/orchestrate/status/"+id, k, "", &task)
 		return task
 	}
-	first.kill()
+	first.Kill()
 	killed, ended := time.Now(), 0
 	receipts := map[string]bool{}
 	for _, id := range ids {

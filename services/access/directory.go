@@ -3,12 +3,9 @@ package access
 import (
 	"context"
 	"crypto/hmac"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +16,7 @@ import (
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/postgres"
+	"github.com/llama-mapper/llama-mapper/services/snapshot"
 )
 
 // Refresh is how often a directory looks for changes; a revocation is in force within twice that.
@@ -221,32 +219,15 @@ func (d *Directory) save() error {
 		c.Keys = append(c.Keys, k)
 	}
 	d.mu.RUnlock()
-	raw, err := json.Marshal(c)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(d.path+".new", raw, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(d.path+".new", d.path)
+	return snapshot.Save(d.path, c)
 }
 
 func (d *Directory) restore() error {
-	if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
-		return err
-	}
-	raw, err := os.ReadFile(d.path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
 	var c copied
-	if err := json.Unmarshal(raw, &c); err != nil {
+	if found, err := snapshot.Load(d.path, &c); !found || err != nil {
 		return err
 	}
-	_, err = d.merge(c.Tenants, c.Keys)
+	_, err := d.merge(c.Tenants, c.Keys)
 	d.loaded.Store(err == nil)
 	return err
 }
@@ -338,4 +319,17 @@ func (d *Directory) Tenants() []*Tenant {
 		out = append(out, t)
 	}
 	return out
+}
+
+// Deleted says whether the tenant was deleted: its data key is gone.
+func (t *Tenant) Deleted() bool { return t.Vault.seal == nil }
+
+// Deleted are the ids of those tenants that were deleted.
+func Deleted(tenants []*Tenant) (ids []string) {
+	for _, t := range tenants {
+		if t.Deleted() {
+			ids = append(ids, t.ID)
+		}
+	}
+	return ids
 }

@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +21,7 @@ import (
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/access/accesstest"
 	"github.com/llama-mapper/llama-mapper/services/audit"
 	"github.com/llama-mapper/llama-mapper/services/journal"
 	"github.com/llama-mapper/llama-mapper/services/postgres"
@@ -48,31 +47,14 @@ func newPlatform(t testing.TB, tenants ...string) *platform {
 	t.Helper()
 	p := &platform{service: "mapper", of: postgrestest.Migrated(t)}
 	p.pool = p.open(t, p.service)
-	var err error
-	p.secrets, err = access.NewSecrets(config.Config{Access: config.Access{MasterKey: config.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32)))}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys := p.open(t, "access")
-	p.store = access.NewStore(keys, p.secrets)
-	p.keys = access.NewDirectory(keys, p.secrets, filepath.Join(t.TempDir(), "access.json"), quiet)
-	for _, tenant := range tenants {
-		if _, err := p.store.EnsureTenant(ctx, tenant); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p.keys.Follow(ctx)
+	p.secrets = accesstest.Secrets(t)
+	p.keys, p.store = accesstest.Known(t, p.open(t, "access"), tenants...)
 	return p
 }
 
 func (p *platform) open(t testing.TB, service string) *pgxpool.Pool {
 	t.Helper()
-	pool, err := postgres.Open(p.of(service), service, prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	return pool
+	return postgrestest.Pool(t, p.of(service), service)
 }
 
 func (p *platform) tenant(t testing.TB, id string) *access.Tenant {

@@ -28,7 +28,6 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/audit"
 	"github.com/llama-mapper/llama-mapper/services/limit"
-	"github.com/llama-mapper/llama-mapper/services/postgres"
 	"github.com/llama-mapper/llama-mapper/services/postgres/postgrestest"
 	"github.com/llama-mapper/llama-mapper/services/web"
 )
@@ -104,16 +103,6 @@ type fixture struct {
 	logs   *bytes.Buffer
 }
 
-func opened(t *testing.T, d config.Database, service string) *pgxpool.Pool {
-	t.Helper()
-	pool, err := postgres.Open(d, service, prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	return pool
-}
-
 func newFixture(t *testing.T, of func(string) config.Database) *fixture {
 	t.Helper()
 	m := &scripted{asked: map[string]int{}, release: make(chan struct{})}
@@ -134,12 +123,12 @@ func newFixtureOf(t *testing.T, of func(string) config.Database, m Mapper, regis
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{of: of, pool: opened(t, of("mapper"), "mapper"), logs: &bytes.Buffer{}}
+	f := &fixture{of: of, pool: postgrestest.Pool(t, of("mapper"), "mapper"), logs: &bytes.Buffer{}}
 	log := slog.New(slog.NewTextHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	access1 := opened(t, of("access"), "access")
+	access1 := postgrestest.Pool(t, of("access"), "access")
 	f.store = access.NewStore(access1, secrets)
 	f.keys = access.NewDirectory(access1, secrets, filepath.Join(t.TempDir(), "access.json"), log)
-	if f.Service, err = New(opened(t, of("mapper"), "mapper"), m, f.keys, log, prometheus.NewRegistry()); err != nil {
+	if f.Service, err = New(postgrestest.Pool(t, of("mapper"), "mapper"), m, f.keys, log, prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
 	}
 	f.river.Patience = 100 * time.Millisecond

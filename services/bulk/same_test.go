@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -17,6 +15,7 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/mapper"
 	"github.com/llama-mapper/llama-mapper/services/web"
+	"github.com/llama-mapper/llama-mapper/services/wire/wiretest"
 )
 
 // model is sure of findings with an odd length.
@@ -40,25 +39,10 @@ func (discard) Record(context.Context, *access.Tenant, []api.Event) error { retu
 // randomLines are n requests: outputs of the corpus under names of all its detectors, words, and what is no request.
 func randomLines(t *testing.T, n int) []string {
 	t.Helper()
-	paths, err := filepath.Glob("../wire/testdata/cases/*.json")
-	if err != nil || len(paths) < 100 {
-		t.Fatal(len(paths), err)
-	}
 	var detectors []string
 	var outputs []json.RawMessage
-	for _, path := range paths {
-		raw, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var e struct {
-			Detector string
-			Output   json.RawMessage
-		}
-		if err := json.Unmarshal(raw, &e); err != nil {
-			t.Fatal(err)
-		}
-		detectors, outputs = append(detectors, e.Detector), append(outputs, e.Output)
+	for _, c := range wiretest.Cases(t) {
+		detectors, outputs = append(detectors, c.Detector), append(outputs, c.Raw)
 	}
 	wrong := []string{`{`, `{"detector":"x"}`, `{"detector":"x","output":""}`, `{"detector":"x","output":{"a":1}}`, `{"detector":"x","output":"y","tenant_id":"b"}`, `[]`}
 	random := rand.New(rand.NewPCG(5, 2026)) //nolint:gosec // the same lines each time

@@ -1,55 +1,20 @@
 package mapper
 
 import (
-	"encoding/json"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/wire"
+	"github.com/llama-mapper/llama-mapper/services/wire/wiretest"
 )
-
-// example is a case of the corpus.
-type example struct{ detector, output string }
-
-// corpus reads the cases of services/wire/testdata.
-func corpus(t testing.TB) (all []example) {
-	t.Helper()
-	paths, err := filepath.Glob("../wire/testdata/cases/*.json")
-	if err != nil || len(paths) < 100 {
-		t.Fatalf("%d cases, %v", len(paths), err)
-	}
-	for _, path := range paths {
-		raw, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var e struct {
-			Detector string
-			Output   json.RawMessage
-		}
-		if err := json.Unmarshal(raw, &e); err != nil {
-			t.Fatal(err)
-		}
-		output := string(e.Output)
-		if output[0] == '"' {
-			if err := json.Unmarshal(e.Output, &output); err != nil {
-				t.Fatal(err)
-			}
-		}
-		all = append(all, example{e.Detector, output})
-	}
-	return all
-}
 
 // What formats fall back to is known without their outputs, and so are the detectors' own numbers.
 func TestRecallKnows(t *testing.T) {
 	seen, levels := map[string]bool{}, 0
-	for _, e := range corpus(t) {
-		out, err := wire.Parse(e.detector, e.output)
+	for _, e := range wiretest.Cases(t) {
+		out, err := wire.Parse(e.Detector, e.Output)
 		if err != nil {
 			t.Fatal(err)
 		}

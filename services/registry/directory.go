@@ -3,12 +3,9 @@ package registry
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,6 +19,7 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/policy"
 	"github.com/llama-mapper/llama-mapper/services/postgres"
 	"github.com/llama-mapper/llama-mapper/services/remote"
+	"github.com/llama-mapper/llama-mapper/services/snapshot"
 )
 
 const (
@@ -237,10 +235,7 @@ func (d *Directory) merge(rows []row) {
 // deleted says whether a tenant's data key is gone.
 func (d *Directory) deleted(tenant string) bool {
 	t, err := d.keys.Tenant(tenant)
-	if err == nil {
-		_, err = t.Vault.Open(nil)
-	}
-	return errors.Is(err, access.ErrShredded)
+	return err == nil && t.Deleted()
 }
 
 // install brings a row into force. It says false if the tenant is not known yet; its policy is not known then either.
@@ -330,29 +325,12 @@ func (d *Directory) save() error {
 	for _, r := range d.rows {
 		rows = append(rows, r)
 	}
-	raw, err := json.Marshal(rows)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(d.path+".new", raw, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(d.path+".new", d.path)
+	return snapshot.Save(d.path, rows)
 }
 
 func (d *Directory) restore() error {
-	if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
-		return err
-	}
-	raw, err := os.ReadFile(d.path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
 	var rows []row
-	if err := json.Unmarshal(raw, &rows); err != nil {
+	if found, err := snapshot.Load(d.path, &rows); !found || err != nil {
 		return err
 	}
 	d.merge(rows)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/access/accesstest"
 	"github.com/llama-mapper/llama-mapper/services/detect"
 	"github.com/llama-mapper/llama-mapper/services/egress"
 	"github.com/llama-mapper/llama-mapper/services/registry"
@@ -167,7 +168,7 @@ func TestUnreadable(t *testing.T) {
 	if got := floor(d, f.a) + "; " + floor(d, f.b) + "; " + names(d.Detectors("a")); got != "UNAVAILABLE; mine 1; " {
 		t.Error(got)
 	}
-	f.keys = access.NewDirectory(f.access, f.secrets, filepath.Join(f.dir, "none.json"), quiet)
+	f.keys = access.NewDirectory(f.access, accesstest.Secrets(t), filepath.Join(f.dir, "none.json"), quiet)
 	early, _ := f.directory(t, "copy.json")
 	if got := floor(early, f.b); got != "UNAVAILABLE" {
 		t.Errorf("before the tenant's key is known: %s", got)

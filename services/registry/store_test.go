@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -13,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/access"
@@ -35,7 +33,6 @@ type fixture struct {
 	pool    *pgxpool.Pool
 	access  *pgxpool.Pool
 	store   *registry.Store
-	secrets *access.Secrets
 	tenants *access.Store
 	keys    *access.Directory
 	a, b    access.Caller
@@ -44,33 +41,11 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	of := postgrestest.Migrated(t)
-	open := func(service string) *pgxpool.Pool {
-		pool, err := postgres.Open(of(service), service, prometheus.NewRegistry())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(pool.Close)
-		return pool
-	}
-	f := &fixture{dir: t.TempDir(), log: quiet, pool: open("orchestration"), access: open("access"), secrets: accesstest.Secrets(t)}
-	f.store, f.tenants = registry.NewStore(f.pool), access.NewStore(f.access, f.secrets)
-	f.keys = access.NewDirectory(f.access, f.secrets, filepath.Join(f.dir, "access.json"), quiet)
-	f.a, f.b = f.caller(t, "a"), f.caller(t, "b")
+	f := &fixture{dir: t.TempDir(), log: quiet, pool: postgrestest.Pool(t, of("orchestration"), "orchestration"), access: postgrestest.Pool(t, of("access"), "access")}
+	f.store = registry.NewStore(f.pool)
+	f.keys, f.tenants = accesstest.Known(t, f.access, "a", "b")
+	f.a, f.b = accesstest.CallerOf(t, f.keys, "a"), accesstest.CallerOf(t, f.keys, "b")
 	return f
-}
-
-// caller makes a tenant and returns who asks for it.
-func (f *fixture) caller(t *testing.T, id string) access.Caller {
-	t.Helper()
-	if _, err := f.tenants.EnsureTenant(ctx, id); err != nil {
-		t.Fatal(err)
-	}
-	f.keys.Follow(ctx)
-	tenant, err := f.keys.Tenant(id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return access.Caller{Key: &api.Key{ID: "key-" + id}, Tenant: tenant}
 }
 
 // put makes a version that says text.

@@ -2,8 +2,6 @@ package remap_test
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -16,19 +14,19 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/access/accesstest"
 	"github.com/llama-mapper/llama-mapper/services/audit"
 	"github.com/llama-mapper/llama-mapper/services/journal"
 	"github.com/llama-mapper/llama-mapper/services/mapper"
-	"github.com/llama-mapper/llama-mapper/services/postgres"
 	"github.com/llama-mapper/llama-mapper/services/postgres/postgrestest"
 	"github.com/llama-mapper/llama-mapper/services/remap"
 	"github.com/llama-mapper/llama-mapper/services/review"
+	"github.com/llama-mapper/llama-mapper/services/wire/wiretest"
 )
 
 var (
@@ -65,32 +63,17 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	of := postgrestest.Migrated(t)
-	open := func(service string) *pgxpool.Pool {
-		pool, err := postgres.Open(of(service), service, prometheus.NewRegistry())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(pool.Close)
-		return pool
-	}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	secrets, err := access.NewSecrets(config.Config{Access: config.Access{MasterKey: config.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32)))}})
-	must(err)
-	keys, pool := open("access"), open("mapper")
-	_, err = access.NewStore(keys, secrets).EnsureTenant(ctx, "a")
-	must(err)
-	directory := access.NewDirectory(keys, secrets, filepath.Join(t.TempDir(), "access.json"), quiet)
-	directory.Follow(ctx)
-	tenant, err := directory.Tenant("a")
-	must(err)
+	keys, _ := accesstest.Known(t, postgrestest.Pool(t, of("access"), "access"), "a")
+	pool := postgrestest.Pool(t, of("mapper"), "mapper")
 	j, err := journal.Open(t.TempDir(), 1<<26)
 	must(err)
-	f := &fixture{caller: access.Caller{Key: &api.Key{ID: "k"}, Tenant: tenant}, overrides: review.NewOverrides(pool, quiet), log: audit.NewLog(j), feed: audit.NewFeed(pool)}
+	f := &fixture{caller: accesstest.CallerOf(t, keys, "a"), overrides: review.NewOverrides(pool, quiet), log: audit.NewLog(j), feed: audit.NewFeed(pool)}
 	run, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { audit.NewWriter(f.log, pool, quiet, prometheus.NewRegistry()).Run(run) })
@@ -191,33 +174,12 @@ func (f *fixture) with(t *testing.T, edits map[string]*strings.Replacer) mapper.
 // everything maps the corpus of formats, and every vendor's labels as text, with and without tables.
 func (f *fixture) everything(t *testing.T) {
 	t.Helper()
-	cases, err := filepath.Glob("../wire/testdata/cases/*.json")
-	if err != nil || len(cases) < 100 {
-		t.Fatal(len(cases), err)
-	}
-	for i, path := range cases {
-		raw, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var e struct {
-			Detector string
-			Output   json.RawMessage
-		}
-		if err := json.Unmarshal(raw, &e); err != nil {
-			t.Fatal(err)
-		}
-		output := string(e.Output)
-		if output[0] == '"' {
-			if err := json.Unmarshal(e.Output, &output); err != nil {
-				t.Fatal(err)
-			}
-		}
+	for i, e := range wiretest.Cases(t) {
 		for _, detector := range []string{e.Detector, "pii", "presidio", "A name with blanks"} {
-			f.maps(t, detector, output, i%3 == 0 && detector == "pii")
+			f.maps(t, detector, e.Output, i%3 == 0 && detector == "pii")
 		}
 	}
-	lists, err := filepath.Glob("../wire/testdata/vendors/*.txt")
+	lists, err := filepath.Glob(filepath.Join(wiretest.Path("vendors"), "*.txt"))
 	if err != nil || len(lists) < 20 {
 		t.Fatal(len(lists), err)
 	}

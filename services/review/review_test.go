@@ -2,10 +2,8 @@ package review_test
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/llama-mapper/llama-mapper/api"
-	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/access/accesstest"
 	"github.com/llama-mapper/llama-mapper/services/postgres"
 	"github.com/llama-mapper/llama-mapper/services/postgres/postgrestest"
 	"github.com/llama-mapper/llama-mapper/services/review"
@@ -48,34 +46,8 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	of := postgrestest.Migrated(t)
-	open := func(service string) *pgxpool.Pool {
-		pool, err := postgres.Open(of(service), service, prometheus.NewRegistry())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(pool.Close)
-		return pool
-	}
-	secrets, err := access.NewSecrets(config.Config{Access: config.Access{MasterKey: config.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32)))}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys := open("access")
-	for _, tenant := range []string{"a", "b"} {
-		if _, err := access.NewStore(keys, secrets).EnsureTenant(ctx, tenant); err != nil {
-			t.Fatal(err)
-		}
-	}
-	directory := access.NewDirectory(keys, secrets, filepath.Join(t.TempDir(), "access.json"), quiet)
-	directory.Follow(ctx)
-	caller := func(id string) access.Caller {
-		tenant, err := directory.Tenant(id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return access.Caller{Key: &api.Key{ID: "key-" + id}, Tenant: tenant}
-	}
-	f := &fixture{pool: open("mapper"), metrics: prometheus.NewRegistry(), a: caller("a"), b: caller("b")}
+	keys, _ := accesstest.Known(t, postgrestest.Pool(t, of("access"), "access"), "a", "b")
+	f := &fixture{pool: postgrestest.Pool(t, of("mapper"), "mapper"), metrics: prometheus.NewRegistry(), a: accesstest.CallerOf(t, keys, "a"), b: accesstest.CallerOf(t, keys, "b")}
 	f.store = review.NewStore(f.pool, func(label string) bool { return strings.HasPrefix(label, "PII.") }, strings.ToLower)
 	f.overrides = review.NewOverrides(f.pool, quiet)
 	f.queue = review.NewQueue(f.pool, &f.events, quiet, f.metrics)

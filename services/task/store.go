@@ -214,12 +214,7 @@ func (s *Service) requeue(ctx context.Context) error {
 
 // remove deletes jobs that have expired, and all that deleted tenants had.
 func (s *Service) remove(ctx context.Context) error {
-	var gone []string
-	for _, t := range s.tenants.Tenants() {
-		if _, err := t.Vault.Seal(nil); errors.Is(err, access.ErrShredded) {
-			gone = append(gone, t.ID)
-		}
-	}
+	gone := access.Deleted(s.tenants.Tenants())
 	return postgres.InTenant(ctx, s.pool, postgres.Everyone, func(tx pgx.Tx) error {
 		if err := postgres.Patient(ctx, tx); err != nil {
 			return err

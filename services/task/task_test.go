@@ -161,12 +161,7 @@ func newFixture(t *testing.T, db config.Database, callers map[string]access.Call
 func opened(t *testing.T, db config.Database) *pgxpool.Pool {
 	t.Helper()
 	db.Connections = Connections
-	pool, err := postgres.Open(db, "orchestration", prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	return pool
+	return postgrestest.Pool(t, db, "orchestration")
 }
 
 // run starts a replica; it ends with the test.

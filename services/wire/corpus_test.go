@@ -37,14 +37,8 @@ type reading struct {
 }
 
 type foundExample struct {
-	Native string   `json:"native"`
-	Words  string   `json:"words,omitempty"`
-	Table  string   `json:"table,omitempty"`
-	Score  *float64 `json:"score,omitempty"`
-	Scale  string   `json:"scale,omitempty"`
-	Raw    string   `json:"raw,omitempty"`
-	Clean  bool     `json:"clean,omitempty"`
-	Spans  []struct {
+	envelopeFinding
+	Spans []struct {
 		Byte  *[2]int `json:"byte,omitempty"`
 		Rune  *[2]int `json:"rune,omitempty"`
 		UTF16 *[2]int `json:"utf16,omitempty"`
@@ -89,7 +83,7 @@ func corpus(t testing.TB) []example {
 func read(out Output) reading {
 	r := reading{Vendor: out.Vendor, Table: out.Table, Fallback: out.Fallback, Model: out.Model, Note: out.Note}
 	for _, f := range out.Findings {
-		g := foundExample{Native: f.Native, Words: f.Words, Table: f.Table, Score: f.Score, Scale: f.Scale, Raw: f.Raw, Clean: f.Clean}
+		g := foundExample{envelopeFinding: envelopeFinding{f.Native, f.Words, f.Table, f.Score, f.Scale, f.Raw, f.Clean}}
 		for _, s := range f.Spans {
 			g.Spans = append(g.Spans, struct {
 				Byte  *[2]int `json:"byte,omitempty"`

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/postgres"
@@ -71,6 +73,17 @@ func Migrated(t testing.TB) func(service string) config.Database {
 		}
 	}
 	return of
+}
+
+// Pool opens a service's schema until the test ends.
+func Pool(t testing.TB, d config.Database, service string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := postgres.Open(d, service, prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
 }
 
 func exec(t testing.TB, server, statement string) {
