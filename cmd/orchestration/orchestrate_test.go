@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
+
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/orchestration"
@@ -25,9 +27,11 @@ func TestOrchestrate(t *testing.T) {
 		t.Fatal(err)
 	}
 	var a orchestration.Answer
-	if status := s.Do(t, http.MethodPost, "/api/v1/orchestrate", k, string(body), &a); status != http.StatusOK {
-		t.Fatalf("%d %+v", status, a)
+	var raw json.RawMessage
+	if status := s.Do(t, http.MethodPost, "/api/v1/orchestrate", k, string(body), &raw); status != http.StatusOK || json.Unmarshal(raw, &a) != nil {
+		t.Fatalf("%d %s", status, raw)
 	}
+	conforms(t, "Answer", raw)
 	var labels []string
 	for _, l := range a.Labels {
 		labels = append(labels, l.Label)
@@ -56,6 +60,22 @@ func TestOrchestrate(t *testing.T) {
 	}
 }
 
+// conforms holds a response to its schema.
+func conforms(t *testing.T, schema string, raw json.RawMessage) {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromFile("api/openapi-orchestration.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		t.Fatal(err)
+	}
+	if err := doc.Components.Schemas[schema].Value.VisitJSON(v); err != nil {
+		t.Error(err)
+	}
+}
+
 // A request in the background has the same answer; a batch has one for each.
 func TestOrchestrateOtherwise(t *testing.T) {
 	k := processtest.Key(t, processtest.Store(t), "me", "admin")
@@ -70,6 +90,7 @@ func TestOrchestrateOtherwise(t *testing.T) {
 		return task.State == api.TaskCompleted
 	})
 	var a orchestration.Answer
+	conforms(t, "Answer", task.Result)
 	if err := json.Unmarshal(task.Result, &a); err != nil || a.Decision != api.ActionRedact || a.Mode != api.ModeAsync || a.Receipt == "" {
 		t.Errorf("%+v %v", a, err)
 	}
@@ -97,7 +118,11 @@ func TestMapperAway(t *testing.T) {
 	t.Setenv(config.Prefix+"MAPPER_URL", "http://127.0.0.1:1")
 	s := processtest.Serve(t, "orchestration", build)
 	var a orchestration.Answer
-	status := s.Do(t, http.MethodPost, "/api/v1/orchestrate", k, `{"content":"mail jane@example.com","redact":true}`, &a)
+	var raw json.RawMessage
+	status := s.Do(t, http.MethodPost, "/api/v1/orchestrate", k, `{"content":"mail jane@example.com","redact":true}`, &raw)
+	if conforms(t, "Answer", raw); json.Unmarshal(raw, &a) != nil {
+		t.Fatalf("%s", raw)
+	}
 	if status != http.StatusOK || *a.Redacted != "mail [EMAIL_ADDRESS]" || a.Decision != api.ActionReview || a.Outcome != api.OutcomePartial || a.Mapping.Status != "away" || len(a.NotChecked) == 0 {
 		t.Errorf("%d %+v", status, a)
 	}

@@ -9,39 +9,33 @@ import (
 
 // Answer is the response to an orchestration.
 type Answer struct {
-	RequestID   string           `json:"request_id"`
-	JobID       string           `json:"job_id,omitempty"` // of one that was done in the background
-	Mode        string           `json:"processing_mode"`  // api.ModeSync or api.ModeAsync
-	ContentType api.ContentType  `json:"content_type"`
-	Characters  int              `json:"characters"` // code points of what detectors were shown; of an image, bytes in base64
-	Decision    api.Action       `json:"decision"`
-	Outcome     api.Outcome      `json:"outcome"`
-	Reasons     []policy.Reason  `json:"reasons"`
-	Labels      []Label          `json:"labels"`
-	Controls    []string         `json:"controls"` // that the labels concern
-	Coverage    policy.Coverage  `json:"coverage"`
-	NotChecked  []NotChecked     `json:"not_checked"`
-	FailOpen    []string         `json:"fail_open"` // detectors without whose answer the content passed, because the policy says so
-	Detectors   []DetectorResult `json:"detector_results"`
-	Attempted   int              `json:"detectors_attempted"`
-	Succeeded   int              `json:"detectors_succeeded"`
-	Failed      int              `json:"detectors_failed"`
-	Redacted    *string          `json:"redacted_content,omitempty"` // if it was asked for
-	Redactions  int              `json:"redactions,omitempty"`
-	Mapping     Mapping          `json:"mapping"`
-	Policy      PolicyChain      `json:"policy"`
-	Shadow      *Shadow          `json:"shadow,omitempty"`
-	Notes       []string         `json:"notes"` // what of the request was not granted
-	Receipt     string           `json:"receipt_id"`
-	TookMS      float64          `json:"processing_time_ms"`
-	Timestamp   time.Time        `json:"timestamp"`
+	RequestID   string                `json:"request_id"`
+	JobID       string                `json:"job_id,omitempty"` // of one that was done in the background
+	Mode        string                `json:"processing_mode"`  // api.ModeSync or api.ModeAsync
+	ContentType api.ContentType       `json:"content_type"`
+	Characters  int                   `json:"characters"` // code points of what detectors were shown; of an image, bytes in base64
+	Decision    api.Action            `json:"decision"`
+	Outcome     api.Outcome           `json:"outcome"`
+	Reasons     []policy.Reason       `json:"reasons"`
+	Labels      []policy.LabelVerdict `json:"labels"`
+	Controls    []string              `json:"controls"` // that the labels concern
+	Coverage    policy.Coverage       `json:"coverage"`
+	NotChecked  []policy.NotChecked   `json:"not_checked"`
+	FailOpen    []string              `json:"fail_open"` // detectors without whose answer the content passed, because the policy says so
+	Detectors   []DetectorResult      `json:"detector_results"`
+	Attempted   int                   `json:"detectors_attempted"`
+	Succeeded   int                   `json:"detectors_succeeded"`
+	Failed      int                   `json:"detectors_failed"`
+	Redacted    *string               `json:"redacted_content,omitempty"` // if it was asked for
+	Redactions  int                   `json:"redactions,omitempty"`
+	Mapping     Mapping               `json:"mapping"`
+	Policy      PolicyChain           `json:"policy"`
+	Shadow      *Shadow               `json:"shadow,omitempty"`
+	Notes       []string              `json:"notes"` // what of the request was not granted
+	Receipt     string                `json:"receipt_id"`
+	TookMS      float64               `json:"processing_time_ms"`
+	Timestamp   time.Time             `json:"timestamp"`
 }
-
-// NotChecked says what was not looked at, and why.
-type NotChecked = policy.NotChecked
-
-// Label is a canonical label that was found, and what the policy makes of it.
-type Label = policy.LabelVerdict
 
 // DetectorResult is what became of one detector.
 type DetectorResult struct {
