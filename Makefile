@@ -61,6 +61,11 @@ test-gpu: tools ## a GPU backend as a plug-in, on a software device (fetches it;
 	@deploy/packages.sh libvulkan1 mesa-vulkan-drivers
 	@export GGML_VK_VISIBLE_DEVICES=0 LLAMA_TEST_PLUGIN=$$(llama/vulkan.sh .run/vulkan); $(GO) test -count 1 -tags llama -run TestPlugin ./llama
 
+.PHONY: rules
+rules: ## take the newest rules of gitleaks; then look at the diff, and run the tests
+	@cd services/detect/secrets/gitleaks/generate && go get github.com/zricethezav/gitleaks/v8@latest && go mod tidy
+	@go generate ./services/detect/secrets/gitleaks
+
 .PHONY: train-smoke
 train-smoke:
 	@deploy/packages.sh $(TRAIN_PACKAGES)
