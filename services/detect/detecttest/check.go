@@ -16,8 +16,9 @@ import (
 )
 
 // Quality prints how a detector does on a corpus, and fails if its precision or its recall is below what is stated.
-// A label with fewer than five spans fails only by the sum.
-func Quality(t *testing.T, d detect.Detector, corpus string, precision, recall float64) {
+// A label with fewer than five spans fails only by the sum. What is printed has a line for each label, or for each name
+// that rows gives them.
+func Quality(t *testing.T, d detect.Detector, corpus string, precision, recall float64, rows ...func(label string) string) {
 	t.Helper()
 	examples, err := Load(corpus)
 	if err != nil {
@@ -30,7 +31,7 @@ func Quality(t *testing.T, d detect.Detector, corpus string, precision, recall f
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%s %s\n\n%s\n%s", d.Name(), d.Version(), r.Table(), strings.Join(r.Mistakes, "\n"))
+	t.Logf("%s %s\n\n%s\n%s", d.Name(), d.Version(), r.Table(rows...), strings.Join(r.Mistakes, "\n"))
 	r.Labels["all"] = &r.All
 	for label, c := range r.Labels {
 		if c.Right+c.Missed < 5 {

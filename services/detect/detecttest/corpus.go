@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -161,8 +162,8 @@ func Measure(d detect.Detector, examples []Example) (Result, error) {
 	return r, nil
 }
 
-// Table is the result in Markdown.
-func (r Result) Table() string {
+// Table is the result in Markdown, with a line for each label, or for each name that rows gives them.
+func (r Result) Table(rows ...func(label string) string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d examples, %d of them with nothing to find.\n\n", r.Examples, r.Negative)
 	b.WriteString("| label | right | wrong | missed | precision | recall |\n|--|--|--|--|--|--|\n")
@@ -175,13 +176,16 @@ func (r Result) Table() string {
 		}
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %s | %s |\n", label, c.Right, c.Wrong, c.Missed, share(c.Precision()), share(c.Recall()))
 	}
-	var labels []string
-	for label := range r.Labels {
-		labels = append(labels, label)
+	lines := map[string]Count{}
+	for label, c := range r.Labels {
+		for _, name := range rows {
+			label = name(label)
+		}
+		l := lines[label]
+		lines[label] = Count{l.Right + c.Right, l.Wrong + c.Wrong, l.Missed + c.Missed}
 	}
-	slices.Sort(labels)
-	for _, label := range labels {
-		row(label, *r.Labels[label])
+	for _, label := range slices.Sorted(maps.Keys(lines)) {
+		row(label, lines[label])
 	}
 	row("**all**", r.All)
 	return b.String()

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/llama-mapper/llama-mapper/services/detect/secrets/gitleaks"
 )
 
 // kind is what a name says of its value.
@@ -55,9 +57,9 @@ func (s *scan) name(op int) string {
 
 // Words that names of secrets have, or end with, and names that only sound like one.
 var (
-	passwordWords = strings.Fields("password passwd passphrase passwort contraseña kennwort pwd passcode passe senha hasło wachtwoord lösenord şifre пароль")
+	passwordWords = strings.Fields("password passwd passphrase passwort contraseña kennwort pwd passcode senha hasło wachtwoord lösenord şifre пароль")
 	tokenWords    = strings.Fields("token bearer sessionid jwt cookie")
-	keyWords      = strings.Fields("key secret credential credentials")
+	keyWords      = strings.Fields("key secret credential credentials creds auth")
 	notSecrets    = strings.Fields("tokenizer tokens keyboard monkey keyword publickey pubkey passwordlength passwordhash passwordfield tokentype tokenurl tokenendpoint secretname keyid keyname tokenname primarykey " +
 		"foreignkey passwordreset passwordfile passfile keyfile keypath tokencount tokenlimit sortkey cachekey hotkey")
 )
@@ -83,7 +85,7 @@ func named(name string) kind {
 	what := notSecret
 	switch {
 	case slices.ContainsFunc(passwordWords, func(w string) bool { return strings.Contains(flat, w) }),
-		flat == "pass", flat == "pw", flat == "pin", strings.HasSuffix(lower, "_pass"):
+		flat == "pass", flat == "pw", flat == "pin", strings.HasSuffix(lower, "_pass"), strings.HasSuffix(flat, "passe"):
 		what = isPassword
 	case slices.ContainsFunc(tokenWords, func(w string) bool { return strings.HasSuffix(flat, w) }):
 		what = isToken
@@ -125,7 +127,7 @@ func (s *scan) value(what kind, start int, quoted bool, less float64) {
 		}
 	case isToken, isKey:
 		label := map[kind]string{isToken: token, isKey: apiKey}[what]
-		h := entropy(v)
+		h := gitleaks.Entropy(v)
 		switch {
 		case len(v) < 12 || !printable(v) || !mixed(v) || strings.IndexByte(v, '/') == 0:
 		case h >= 3.5 && len(v) >= 16, h >= 3.1 && len(v) >= 32:
@@ -167,6 +169,9 @@ func guess(v string, quoted bool) float64 {
 // said tries a secret that a sentence tells: the password is hunter2.
 func (s *scan) said(i int) {
 	rest := s.content[i:]
+	if len(rest) < 2 || strings.IndexByte("ilet", rest[1]) < 0 {
+		return
+	}
 	for _, verb := range []string{" is ", " ist ", " lautet ", " est ", " es ", " to "} {
 		if !strings.HasPrefix(rest, verb) {
 			continue

@@ -38,8 +38,8 @@ const (
 	privateKey = "PRIVATE_KEY"
 )
 
-// providers is a line for each form: prefixes, alphabet, shortest, longest, and whose it is. The forms are what the
-// providers document or what their scanners of repositories are told.
+// providers is a line for each form that gitleaks' rules do not have, or have too narrowly: prefixes, alphabet, shortest,
+// longest, and whose it is. The forms are what the providers document.
 func providers() []provider {
 	sets := map[string]alphabet{
 		"hex": letters("0-9a-f"), "HEX": letters("0-9A-Fa-f"), "b32": letters("A-Z2-7"), "alnum": letters("A-Za-z0-9"), "upper": letters("A-Z0-9"),
@@ -72,10 +72,8 @@ func number(s string) int {
 }
 
 const keyForms = `
-AKIA|ASIA|ABIA|ACCA b32 16 16 aws
 LTAI alnum 12 24 alibaba
 AKID alnum 32 32 tencent
-AIza url 35 35 google
 GOCSPX- url 28 28 google-oauth
 sk-ant-api03-|sk-ant-admin01-|sk-ant-oat01- url 80 120 anthropic
 sk-proj-|sk-svcacct-|sk-admin- url 40 200 openai
@@ -90,35 +88,24 @@ tvly- url 20 60 tavily
 lsv2_pt_|lsv2_sk_ word 40 60 langsmith
 csk- alnum 40 60 cerebras
 nvapi- url 60 70 nvidia
-sk_live_|sk_test_|rk_live_|rk_test_|sk_prod_ alnum 10 110 stripe
 whsec_ b64 32 90 webhook
 rzp_live_|rzp_test_ alnum 14 14 razorpay
 FLWSECK-|FLWSECK_TEST- dot 12 60 flutterwave
 sq0csp-|sq0idp- url 22 43 square
-shpss_|shppa_|shpca_|shpat_ HEX 32 32 shopify
-shippo_live_|shippo_test_ hex 40 40 shippo
-SG. dot 66 66 sendgrid
 key- hex 32 32 mailgun
 xkeysib- url 64 90 brevo
-SK hex 32 32 twilio
 NRAK- upper 27 27 new-relic
 NRII- url 32 32 new-relic
 NRJS- hex 19 19 new-relic
 phc_|phx_ alnum 43 48 posthog
-lin_api_ alnum 40 40 linear
 PMAK- url 59 59 postman
 sdk-|api- url 36 36 launchdarkly
-duffel_live_|duffel_test_ any 43 43 duffel
-EZAK|EZTK alnum 54 54 easypost
-rdme_ lower 70 70 readme
-ico- alnum 32 32 infracost
 sgp_ word 40 80 sourcegraph
 AQVN url 35 38 yandex
 HRKU-AA|HRKU- url 36 70 heroku
 sb_secret_ url 20 50 supabase
 re_ word 30 40 resend
 SCWSECRET upper 17 40 scaleway
-p8e- lower 32 32 adobe
 dt0c01. dot 89 89 dynatrace
 CFPAT- url 43 43 contentful
 hsk_|hsp_ alnum 30 60 helicone
@@ -127,52 +114,36 @@ A3- url 30 40 1password
 `
 
 const tokenForms = `
-ghp_|gho_|ghu_|ghs_|ghr_ alnum 36 36 github
-github_pat_ word 82 82 github
 glpat-|glptt-|gldt-|glrt-|glcbt-|gloas-|glsoat-|glft-|glimt-|glagent- dot 20 60 gitlab
 xoxb-|xoxp-|xoxa-|xoxr-|xoxs-|xoxo-|xapp- url 24 120 slack
 xoxe.xoxp-|xoxe.xoxb-|xoxe- url 60 200 slack
 hf_|api_org_ alnum 34 34 hugging-face
-npm_ alnum 36 36 npm
-pypi-AgEIcHlwaS5vcmc|pypi-AgENdGVzdC5weXBpLm9yZw url 50 300 pypi
-rubygems_ hex 48 48 rubygems
+pypi-AgENdGVzdC5weXBpLm9yZw url 50 300 pypi
 dckr_pat_|dckr_oat_ url 27 40 docker
 cio alnum 32 32 crates-io
 oy2 lower 43 43 nuget
-dop_v1_|doo_v1_|dor_v1_ hex 64 64 digitalocean
 hvs.|hvb.|hvr. url 24 300 vault
 dapi hex 32 34 databricks
 dp.pt.|dp.st.|dp.ct. dot 40 60 doppler
-glc_ b64 32 400 grafana
 glsa_ word 41 41 grafana
 sntrys_ any 100 300 sentry
-sntryu_ hex 64 64 sentry
 sbp_ hex 40 40 supabase
-pscale_tkn_|pscale_pw_|pscale_oauth_ dot 32 64 planetscale
-fo1_ url 43 43 fly
-fm2_|fm1r_|fm1a_ b64 100 600 fly
 nfp_ alnum 36 40 netlify
 vcp_ alnum 24 60 vercel
 figd_|figo_ url 35 50 figma
 ntn_ alnum 40 50 notion
 secret_ alnum 43 43 notion
-pul- hex 40 40 pulumi
 tskey-auth-|tskey-api-|tskey-client- url 20 60 tailscale
 tfp_ any 59 59 typeform
-pnu_|pnb_ alnum 36 36 prefect
+pnb_ alnum 36 36 prefect
 ATATT3|ATCTT3 any 150 220 atlassian
 ATBB alnum 24 32 bitbucket
 EAAA url 58 64 square
-sq0atp- url 22 22 square
 EAA alnum 100 250 facebook
 APP_USR- url 60 80 mercado-pago
 ya29. url 40 300 google-oauth
 sl.u.|sl.B url 120 200 dropbox
-ops_eyJ b64 200 1500 1password
-CLOJARS_ lower 60 60 clojars
-fio-u- url 64 64 frameio
 sm_aat_|sm_pat_ alnum 16 20 settlemint
-AKCp alnum 69 69 artifactory
 cmVmdGtu alnum 56 60 artifactory
 EZAT alnum 54 54 easypost
 `

@@ -1,19 +1,21 @@
-// Package secrets finds credentials: keys whose form says whose they are, private keys, tokens that carry their own
-// proof, headers and URLs that log in, and values assigned to what is called a password, a secret or a key.
+// Package secrets finds credentials: by the rules that gitleaks maintains, and by rules of our own for what these do not
+// have or are not made for: providers that they lack, private keys, tokens that carry their own proof, headers and URLs
+// that log in, and values assigned to what is called a password, a secret or a key.
 package secrets
 
 import (
 	"context"
-	"math"
 	"slices"
 	"strings"
 
 	"github.com/llama-mapper/llama-mapper/services/detect"
+	"github.com/llama-mapper/llama-mapper/services/detect/secrets/gitleaks"
 	"github.com/llama-mapper/llama-mapper/services/detect/spans"
 )
 
 // Detector finds credentials. Make one with New.
 type Detector struct {
+	rules   *gitleaks.Rules
 	byFirst [256][]provider // by the first byte of the prefix, the longest prefix first
 }
 
@@ -21,7 +23,7 @@ var _ detect.Detector = (*Detector)(nil)
 
 // New makes a detector. It is meant to be made once.
 func New() *Detector {
-	d := &Detector{}
+	d := &Detector{rules: gitleaks.Load("generic-api-key", "jwt", "private-key")} // ours find more, or are right more often
 	for _, p := range providers() {
 		d.byFirst[p.prefix[0]] = append(d.byFirst[p.prefix[0]], p)
 	}
@@ -34,11 +36,13 @@ func New() *Detector {
 // Name is the detector's name.
 func (d *Detector) Name() string { return "secrets" }
 
-// Version is that of the rules.
-func (d *Detector) Version() string { return "2026.11.1" }
+// Version is that of our rules, and of gitleaks.
+func (d *Detector) Version() string { return "2026.11.2+" + d.rules.Version() }
 
 // Labels are all that it can say.
-func (d *Detector) Labels() []string { return []string{apiKey, password, privateKey, token} }
+func (d *Detector) Labels() []string {
+	return append([]string{apiKey, password, privateKey, token}, d.rules.IDs()...)
+}
 
 // scan is one content being looked at.
 type scan struct {
@@ -55,6 +59,9 @@ func (s *scan) add(label string, score float64, start, end int, rule string) {
 // Detect finds credentials in content. A hit is the credential, not its name.
 func (d *Detector) Detect(ctx context.Context, content string) ([]detect.Hit, error) {
 	s := &scan{Detector: d, content: content, end: -1}
+	if err := d.rules.Find(ctx, content, s.maintained); err != nil { // first: of equals, what it says is kept
+		return nil, err
+	}
 	for i := 0; i < len(content); i++ {
 		if i%65536 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -77,8 +84,42 @@ func (d *Detector) Detect(ctx context.Context, content string) ([]detect.Hit, er
 		}
 	}
 	hits := spans.Resolve(s.hits)
+	few(hits)
 	detect.Runes(content, hits)
 	return hits, ctx.Err()
+}
+
+// maintained takes a hit of gitleaks' rules.
+func (s *scan) maintained(h gitleaks.Hit) {
+	if placeholder(s.content[h.Start:h.End]) {
+		return
+	}
+	score, why := 0.95, ": keyword, form"
+	switch {
+	case strings.HasSuffix(h.Rule, "-client-id") || strings.Contains(h.Rule, "-pub"):
+		score, why = 0.5, ": name, form; the part that is public"
+	case h.Named:
+		score, why = 0.85, ": name, form"
+	}
+	s.add(h.Rule, score, h.Start, h.End, "gitleaks "+h.Rule+why)
+}
+
+// maxNames is how many labels a content has: the mapper takes 64 findings at once, and a label is one.
+const maxNames = 48
+
+// few calls what more rules than that found by a name of ours.
+func few(hits []detect.Hit) {
+	var names []string
+	for i := range hits {
+		if slices.Contains(names, hits[i].Label) {
+			continue
+		}
+		if len(names) < maxNames {
+			names = append(names, hits[i].Label)
+		} else if hits[i].Label == strings.ToLower(hits[i].Label) { // a rule's
+			hits[i].Label = apiKey
+		}
+	}
 }
 
 // starts says whether a key can start at i: with a letter or a digit, and not inside a word.
@@ -104,7 +145,7 @@ func alnum(c byte) bool {
 func (s *scan) known(i int) {
 	rest := s.content[i:]
 	for _, p := range s.byFirst[rest[0]] {
-		if !strings.HasPrefix(rest, p.prefix) {
+		if len(rest) < 2 || rest[1] != p.prefix[1] || !strings.HasPrefix(rest, p.prefix) {
 			continue
 		}
 		n := len(p.prefix)
@@ -125,8 +166,6 @@ func (s *scan) known(i int) {
 	switch {
 	case strings.HasPrefix(rest, "eyJ"):
 		s.jwt(i)
-	case strings.HasPrefix(rest, "hooks.slack.com/services/T"):
-		s.path(i, len("hooks.slack.com/services/"), "slack webhook: host, path")
 	case strings.HasPrefix(rest, "discord.com/api/webhooks/"):
 		s.path(i, len("discord.com/api/webhooks/"), "discord webhook: host, path")
 	case rest[0] >= '0' && rest[0] <= '9':
@@ -146,23 +185,7 @@ func run(s string, i int, set alphabet, limit int) int {
 
 // random says whether a text has so many bits a character, and is not a placeholder.
 func random(s string, bits float64) bool {
-	return entropy(s) >= bits && !placeholder(s)
-}
-
-// entropy is Shannon's, in bits a byte.
-func entropy(s string) float64 {
-	var count [256]int
-	for i := range len(s) {
-		count[s[i]]++
-	}
-	sum := 0.0
-	for _, n := range count {
-		if n > 0 {
-			p := float64(n) / float64(len(s))
-			sum -= p * math.Log2(p)
-		}
-	}
-	return sum
+	return gitleaks.Entropy(s) >= bits && !placeholder(s)
 }
 
 // placeholder says whether a text stands for a secret without being one.
@@ -179,6 +202,6 @@ func placeholder(s string) bool {
 // What stands for secrets: whole, at the start, anywhere.
 var (
 	placeWords  = strings.Fields("none null true false nil todo undefined string required optional function")
-	placeStarts = strings.Fields("config. secrets. vault. settings. var. self. this. env. process.env os.environ")
-	placeParts  = strings.Fields("xxxx example_ your_ your- yourpass yourkey yoursecret yourtoken my_secret my-secret changeme change-me placeholder redacted dummy insert_ insert- abcdefgh 12345678901 00000000 getenv -here _here")
+	placeStarts = strings.Fields("!vault !ref !sub !secret config. secrets. vault. settings. var. self. this. env. process.env os.environ")
+	placeParts  = strings.Fields("xxxx example_ examplekey your_ your- yourpass yourkey yoursecret yourtoken my_secret my-secret changeme change-me placeholder redacted dummy insert_ insert- abcdefgh 12345678901 00000000 getenv -here _here")
 )
