@@ -11,7 +11,7 @@ import (
 type form struct {
 	re    *regexp.Regexp
 	near  bool // the keyword is not where a match begins: one is searched for around it
-	word  bool // a match begins at the boundary of a word
+	word  bool // a match begins at the boundary of a word, and not behind a hyphen
 	named bool // the keyword is part of a name, and an assignment must follow
 	parts bool // its groups are parts of the secret: one of them repeats
 	reach int  // how many bytes a match may have from the keyword on
@@ -38,11 +38,11 @@ func shape(expression string, keywords []string) (*form, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &form{named: strings.Contains(source, nameHead) && strings.Contains(source, nameTail)}
+	f := &form{named: tree.Op == syntax.OpConcat && strings.Contains(source, nameHead) && strings.Contains(source, nameTail)}
 	f.parts = repeats(tree, false)
-	wanders := wanders(tree)
+	wild := wanders(tree)
 	source = trim(tree).String()
-	if rest, word := unbound(tree); begins(rest, keywords) && !wanders {
+	if rest, word := unbound(tree); begins(rest, keywords) && !wild {
 		f.word, f.reach = word, length(rest)+4 // so that the end of what is looked at is not taken for the end of the content
 		source = "^(?:" + rest.String() + ")"
 	} else {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -134,7 +133,7 @@ func allowed(a *config.Allowlist) (allow, error) {
 	}
 	out := allow{Target: a.RegexTarget, Stopwords: slices.Sorted(slices.Values(a.StopWords))}
 	for _, r := range a.Regexes {
-		out.Regexes = append(out.Regexes, (*regexp.Regexp)(r).String())
+		out.Regexes = append(out.Regexes, r.String())
 	}
 	return out, nil
 }
