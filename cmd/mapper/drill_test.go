@@ -56,7 +56,7 @@ func (s servers) kill(t *testing.T, file string) {
 	if err != nil || len(files) != 1 {
 		t.Fatal(files, err)
 	}
-	pid, err := strconv.Atoi(strings.Fields(string(read(t, files[0])))[0])
+	pid, err := strconv.Atoi(strings.Fields(string(processtest.Read(t, files[0])))[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,9 @@ func (d *drill) settle(t *testing.T) {
 	if n := missing(); n > 0 || twice > 0 {
 		t.Errorf("%d acknowledged requests have no event, %d have more than one", n, twice)
 	}
-	processtest.Until(t, "drained", func() bool { return bytes.Contains(metrics(t, s), []byte("\naudit_journal_lag_seconds 0\n")) })
+	processtest.Until(t, "drained", func() bool {
+		return bytes.Contains(processtest.Metrics(t, s), []byte("\naudit_journal_lag_seconds 0\n"))
+	})
 }
 
 // requests are a few more than the 50,000 that are to be answered: those fail that are sent to a mapper that is down.

@@ -132,7 +132,7 @@ func replica(t *testing.T, logs *os.File) *processtest.Child {
 // shareMaster has all replicas use the master key that was made for the first state directory.
 func shareMaster(t *testing.T) {
 	t.Helper()
-	t.Setenv(config.Prefix+"ACCESS__MASTER_KEY", strings.TrimSpace(string(read(t, filepath.Join(os.Getenv(config.Prefix+"STATE_DIR"), "master.key")))))
+	t.Setenv(config.Prefix+"ACCESS__MASTER_KEY", strings.TrimSpace(string(processtest.Read(t, filepath.Join(os.Getenv(config.Prefix+"STATE_DIR"), "master.key")))))
 }
 
 // Two replicas share a job, and one is killed midway: every line is answered once and has one event, as if it had not been,
@@ -163,7 +163,7 @@ func TestJobSurvivesKill(t *testing.T) {
 	if killed >= lines {
 		t.Fatal("it was done before the kill")
 	}
-	if raw := dump(t); bytes.Contains(raw, []byte("canary4711")) || bytes.Contains(raw, []byte("weapon 8")) {
+	if raw := processtest.Dump(t); bytes.Contains(raw, []byte("canary4711")) || bytes.Contains(raw, []byte("weapon 8")) {
 		t.Error("the database has what was sent")
 	}
 	begin := time.Now()
@@ -178,7 +178,7 @@ func TestJobSurvivesKill(t *testing.T) {
 		t.Errorf("%+v, job %+v", sum, j)
 	}
 	same(t, s, k, all[:40], j.ID, of)
-	if raw := dump(t); bytes.Contains(raw, []byte("canary4711")) {
+	if raw := processtest.Dump(t); bytes.Contains(raw, []byte("canary4711")) {
 		t.Error("the database has what was sent")
 	}
 }

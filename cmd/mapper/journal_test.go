@@ -168,7 +168,7 @@ func TestDiskFull(t *testing.T) {
 		}
 	})
 	t.Run("served", func(t *testing.T) {
-		t.Setenv(config.Prefix+"ACCESS__MASTER_KEY", strings.TrimSpace(string(read(t, filepath.Join(os.Getenv(config.Prefix+"STATE_DIR"), "master.key")))))
+		t.Setenv(config.Prefix+"ACCESS__MASTER_KEY", strings.TrimSpace(string(processtest.Read(t, filepath.Join(os.Getenv(config.Prefix+"STATE_DIR"), "master.key")))))
 		t.Setenv(config.Prefix+"STATE_DIR", filepath.Join(disk, "state"))
 		s := processtest.Serve(t, "mapper", build)
 		filler := filepath.Join(disk, "filler")

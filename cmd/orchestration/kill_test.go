@@ -15,8 +15,6 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/process/processtest"
 )
 
-func TestMain(m *testing.M) { processtest.Program(m, "orchestration", main) }
-
 // startReplica starts a service with a state directory of its own.
 func startReplica(t *testing.T) *processtest.Child {
 	t.Helper()

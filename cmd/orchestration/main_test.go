@@ -8,6 +8,8 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/process/processtest"
 )
 
+func TestMain(m *testing.M) { processtest.Program(m, "orchestration", main) }
+
 // The program as it ships: a key, the built-in detectors by the FMS detector API, the documented routes.
 func TestRun(t *testing.T) {
 	k := processtest.Key(t, processtest.Store(t), "me", "operator")
