@@ -78,7 +78,8 @@ func places(f *wire.Finding) []Place {
 // decide judges, writes the answer, and its receipt.
 func (j *job) decide(ctx context.Context) (*Answer, *api.Receipt, error) {
 	e := j.evidence()
-	verdict := j.judge(ctx, j.policy, e)
+	kept := j.kept(e)
+	verdict := j.judge(ctx, j.policy, e, kept)
 	a := &Answer{
 		RequestID: j.requestID, Mode: api.ModeSync, ContentType: j.req.ContentType, Characters: j.size,
 		Decision: verdict.Action, Outcome: verdict.Outcome, Reasons: verdict.Reasons, Labels: verdict.Labels, Controls: j.concerned(),
@@ -89,16 +90,16 @@ func (j *job) decide(ctx context.Context) (*Answer, *api.Receipt, error) {
 	if j.req.Redact {
 		a.redact(j)
 	}
-	j.shade(ctx, a, e)
+	j.shade(ctx, a, e, kept)
 	j.observe(a)
-	r, err := j.receipt(a, e, verdict)
+	r, err := j.receipt(a, kept, verdict)
 	return a, r, err
 }
 
-func (j *job) judge(ctx context.Context, p *policy.Policy, e policy.Evidence) policy.Judgment {
+func (j *job) judge(ctx context.Context, p *policy.Policy, e, kept policy.Evidence) policy.Judgment {
 	verdict := p.Judge(e)
 	if j.Refiner != nil {
-		verdict = p.Refine(ctx, j.Refiner, e, verdict)
+		verdict = p.Refine(ctx, j.Refiner, kept, verdict)
 	}
 	return verdict
 }
@@ -119,7 +120,7 @@ func (a *Answer) count() {
 }
 
 // shade has the policy that the live one names as its shadow judge the same evidence. It decides nothing.
-func (j *job) shade(ctx context.Context, a *Answer, e policy.Evidence) {
+func (j *job) shade(ctx context.Context, a *Answer, e, kept policy.Evidence) {
 	name := j.policy.Shadow.Policy
 	if name == "" {
 		return
@@ -129,7 +130,7 @@ func (j *job) shade(ctx context.Context, a *Answer, e policy.Evidence) {
 		a.Notes = append(a.Notes, "the shadow policy is not there")
 		return
 	}
-	verdict := j.judge(ctx, p, e)
+	verdict := j.judge(ctx, p, e, kept)
 	a.Shadow = &Shadow{Policy: name, Version: version, Decision: verdict.Action, Outcome: verdict.Outcome}
 	j.shadow.WithLabelValues(string(a.Decision), string(verdict.Action)).Inc()
 }

@@ -18,18 +18,25 @@ type Recorder interface {
 	Keep(ctx context.Context, t *access.Tenant, receipts ...*api.Receipt) error
 }
 
-// receipt says what was decided, without anything of the content.
-func (j *job) receipt(a *Answer, e policy.Evidence, verdict policy.Judgment) (*api.Receipt, error) {
-	vault := j.caller.Tenant.Vault
-	versions := map[string]string{}
+// kept is evidence as a receipt keeps it and policies' programs see it, which could repeat what they see: without labels
+// that nobody knows, which may be content.
+func (j *job) kept(e policy.Evidence) policy.Evidence {
 	e.Detectors = slices.Clone(e.Detectors)
 	for i := range e.Detectors {
 		d := &e.Detectors[i]
-		versions[d.Name] = d.Version
 		d.Findings = slices.Clone(d.Findings)
 		for k := range d.Findings {
-			d.Findings[k].Native = receipt.Native(vault, j.known, d.Name, d.Findings[k].Native)
+			d.Findings[k].Native = receipt.Native(j.caller.Tenant.Vault, j.known, d.Name, d.Findings[k].Native)
 		}
+	}
+	return e
+}
+
+// receipt says what was decided from evidence as it is kept, without anything of the content.
+func (j *job) receipt(a *Answer, e policy.Evidence, verdict policy.Judgment) (*api.Receipt, error) {
+	versions := map[string]string{}
+	for _, d := range e.Detectors {
+		versions[d.Name] = d.Version
 	}
 	evidence, err := json.Marshal(e)
 	if err != nil {
@@ -41,7 +48,7 @@ func (j *job) receipt(a *Answer, e policy.Evidence, verdict policy.Judgment) (*a
 	}
 	return &api.Receipt{
 		RequestID: j.requestID, KeyID: j.caller.Key.ID, Environment: j.req.Environment,
-		Content:  receipt.Content(vault, j.req.ContentType, j.req.Content),
+		Content:  receipt.Content(j.caller.Tenant.Vault, j.req.ContentType, j.req.Content),
 		Policy:   api.ReceiptPolicy{Name: j.chain.Name, Version: j.chain.Version, Hash: j.chain.Hash, FloorHash: j.chain.FloorHash},
 		Evidence: evidence, Judgment: judgment,
 		Versions: api.ReceiptVersions{Orchestration: j.Release, Taxonomy: j.mapping.Taxonomy, Model: j.mapping.Model, Detectors: versions},
