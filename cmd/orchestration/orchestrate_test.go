@@ -47,6 +47,10 @@ func TestOrchestrate(t *testing.T) {
 	if a.Redacted == nil || strings.Contains(*a.Redacted, "jane@example.com") || strings.Contains(*a.Redacted, "AKIA") || !strings.Contains(*a.Redacted, "[PII.Contact.Email]") {
 		t.Errorf("%v", a.Redacted)
 	}
+	mail := slices.IndexFunc(a.Spans, func(s orchestration.Span) bool { return s.Label == "PII.Contact.Email" })
+	if mail < 0 || mixed[a.Spans[mail].ByteStart:a.Spans[mail].ByteEnd] != "jane@example.com" || !slices.Equal(a.Spans[mail].Detectors, []string{"pii"}) {
+		t.Errorf("%+v", a.Spans)
+	}
 	var receipt api.Envelope
 	processtest.Until(t, "on record", func() bool {
 		return s.Do(t, http.MethodGet, "/api/v1/receipts/"+a.Receipt, k, "", &receipt) == http.StatusOK

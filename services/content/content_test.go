@@ -134,12 +134,12 @@ func TestMerge(t *testing.T) {
 }
 
 func TestDedupe(t *testing.T) {
-	p := func(label string, a, b int, s float64) Place {
-		return Place{label, s, [2]int{a, b}, [2]int{a, b}}
+	p := func(label string, a, b int, s float64, by ...string) Place {
+		return Place{label, s, [2]int{a, b}, [2]int{a, b}, by}
 	}
-	got := Dedupe([]Place{p("B", 4, 8, .2), p("A", 5, 9, .9), p("A", 0, 6, .5), p("A", 9, 12, 1), p("B", 0, 20, .1)})
-	want := []Place{p("A", 0, 9, .9), p("B", 0, 20, .2), p("A", 9, 12, 1)}
-	if !slices.Equal(got, want) {
+	got := Dedupe([]Place{p("B", 4, 8, .2, "y"), p("A", 5, 9, .9, "y"), p("A", 0, 6, .5, "x"), p("A", 3, 4, .5, "y"), p("A", 9, 12, 1, "z"), p("B", 0, 20, .1, "y")})
+	want := []Place{p("A", 0, 9, .9, "x", "y"), p("B", 0, 20, .2, "y"), p("A", 9, 12, 1, "z")}
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%v", got)
 	}
 }

@@ -13,10 +13,11 @@ type Place struct {
 	Score float64
 	Byte  [2]int
 	Rune  [2]int
+	By    []string // who says so, by name
 }
 
-// Dedupe makes places of one label that overlap one place, with the highest score. Those of different labels stay. The
-// order is by where they start, then end, then by label.
+// Dedupe makes places of one label that overlap one place, with the highest score, by all who say so. Those of different
+// labels stay. The order is by where they start, then end, then by label.
 func Dedupe(places []Place) []Place {
 	var out []Place
 	last := map[string]int{} // by label, the place in out that reaches farthest
@@ -24,11 +25,16 @@ func Dedupe(places []Place) []Place {
 		i, ok := last[p.Label]
 		if !ok || p.Byte[0] >= out[i].Byte[1] {
 			last[p.Label] = len(out)
+			p.By = slices.Clone(p.By)
 			out = append(out, p)
 			continue
 		}
 		out[i].Byte[1], out[i].Rune[1] = max(out[i].Byte[1], p.Byte[1]), max(out[i].Rune[1], p.Rune[1])
-		out[i].Score = max(out[i].Score, p.Score)
+		out[i].Score, out[i].By = max(out[i].Score, p.Score), append(out[i].By, p.By...)
+	}
+	for i := range out {
+		slices.Sort(out[i].By)
+		out[i].By = slices.Compact(out[i].By)
 	}
 	slices.SortFunc(out, before)
 	return out

@@ -18,6 +18,7 @@ type Answer struct {
 	Outcome     api.Outcome           `json:"outcome"`
 	Reasons     []policy.Reason       `json:"reasons"`
 	Labels      []policy.LabelVerdict `json:"labels"`
+	Spans       []Span                `json:"spans"`    // where they are, by place
 	Controls    []string              `json:"controls"` // that the labels concern
 	Coverage    policy.Coverage       `json:"coverage"`
 	NotChecked  []policy.NotChecked   `json:"not_checked"`
@@ -71,6 +72,14 @@ type Place struct {
 	ByteStart int    `json:"byte_start"`
 	ByteEnd   int    `json:"byte_end"`
 	Why       string `json:"why,omitempty"` // the rule that found it
+}
+
+// Span is a place that has a label. Places that overlap, of one label, are one span.
+type Span struct {
+	Label string `json:"label"` // a detector's own word, where nobody has named that
+	Place
+	Score     float64  `json:"score"`     // the highest
+	Detectors []string `json:"detectors"` // that say so
 }
 
 // Mapping says whether findings got canonical labels.

@@ -87,9 +87,7 @@ func (j *job) decide(ctx context.Context) (*Answer, *api.Receipt, error) {
 		Mapping: j.mapping, Policy: j.chain, Notes: append([]string{}, j.notes...), Timestamp: time.Now().UTC(),
 	}
 	a.count()
-	if j.req.Redact {
-		a.redact(j)
-	}
+	a.mark(j)
 	j.shade(ctx, a, e, kept)
 	j.observe(a)
 	r, err := j.receipt(a, kept, verdict)

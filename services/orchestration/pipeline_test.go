@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,8 @@ type scripted struct {
 	takes  api.ContentType
 	fail   error
 	sleeps time.Duration
+	at     [2]int   // where it finds that; all of the content if it does not say
+	score  *float64 // nil names it only
 }
 
 func (d scripted) Name() string                 { return d.name }
@@ -46,8 +49,11 @@ func (d scripted) Ask(ctx context.Context, in detect.Input) (wire.Output, error)
 	if d.label == "" || d.fail != nil {
 		return wire.Output{Vendor: "own", Findings: []wire.Finding{{Native: "clean", Clean: true}}}, d.fail
 	}
-	at := [2]int{0, len(in.Content)}
-	return wire.Output{Vendor: "own", Findings: []wire.Finding{{Native: d.label, Spans: []wire.Span{{Byte: &at, Rune: &at}}}}}, nil
+	at := d.at
+	if at == [2]int{} {
+		at[1] = len(in.Content)
+	}
+	return wire.Output{Vendor: "own", Findings: []wire.Finding{{Native: d.label, Score: d.score, Spans: []wire.Span{{Byte: &at, Rune: &at}}}}}, nil
 }
 
 // one is a registry with policies and nothing else.
@@ -166,6 +172,30 @@ func TestDecisions(t *testing.T) {
 				t.Errorf("%s %v", raw, err)
 			}
 		})
+	}
+}
+
+// Places that overlap are one span of all who count, and it is what goes from the content.
+func TestSpans(t *testing.T) {
+	const text = "name: default\ndetectors: {a: {mode: required}, b: {mode: required}, c: {mode: required}, d: {mode: required, threshold: 0.6}, e: {mode: shadow}}\nrules: [{labels: ['PII.*'], action: redact}]\n"
+	low, high := 0.55, 0.9
+	s, _ := fixture(t, one{"default": text}, scripted{name: "a", label: "X", at: [2]int{0, 5}, score: &low}, scripted{name: "b", label: "Y", at: [2]int{3, 8}, score: &high},
+		scripted{name: "c", label: "X", at: [2]int{9, 10}}, scripted{name: "d", label: "X", at: [2]int{8, 9}, score: &low}, scripted{name: "e", label: "X", at: [2]int{11, 12}})
+	a := ask(t, s, api.OrchestrateRequest{Content: "0123456789abcdef", Redact: true})
+	const email = "PII.Contact.Email"
+	want := []Span{{email, Place{Start: 0, End: 8, ByteStart: 0, ByteEnd: 8}, high, []string{"a", "b"}}, {email, Place{Start: 9, End: 10, ByteStart: 9, ByteEnd: 10}, 1, []string{"c"}}}
+	if !reflect.DeepEqual(a.Spans, want) || *a.Redacted != "["+email+"]8["+email+"]abcdef" || a.Redactions != 2 {
+		t.Errorf("%+v %s", a.Spans, *a.Redacted)
+	}
+	s.Labeller = NewLabeller("http://127.0.0.1:1", accesstest.Secrets(t))
+	a = ask(t, s, api.OrchestrateRequest{Content: "0123456789abcdef", Redact: true})
+	if *a.Redacted != "[X]8[X]abcdef" || len(a.Spans) != 3 || a.Spans[1].Label != "Y" {
+		t.Errorf("%+v %s", a.Spans, *a.Redacted)
+	}
+	over := strings.Replace(text, "name: default\n", "name: default\nconflict: {text: tenant_preference}\nprefer: [d]\n", 1)
+	s, _ = fixture(t, one{"default": over}, scripted{name: "a", label: "X", score: &high}, scripted{name: "d", label: "X", score: &low})
+	if a = ask(t, s, api.OrchestrateRequest{Content: "x", Redact: true}); len(a.Spans) != 0 || a.Spans == nil || *a.Redacted != "x" || a.Labels[0].Holds {
+		t.Errorf("%+v", a)
 	}
 }
 
