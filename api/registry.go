@@ -81,3 +81,26 @@ func ParseActivate(body []byte) (req ActivateRequest, err error) {
 	}
 	return req, nil
 }
+
+// EventRegistry is the kind of the event that a change of what a tenant has registered makes: it is a RegistryEvent.
+const EventRegistry = "registry"
+
+// RegistryEvent says who changed a policy or a detector, and nothing of what they say.
+type RegistryEvent struct {
+	Kind     string           `json:"kind"` // EventRegistry
+	Time     time.Time        `json:"time"` // UTC, to the microsecond
+	TenantID string           `json:"tenant_id"`
+	KeyID    string           `json:"key_id"`
+	Change   string           `json:"change"` // create, update, activate or delete
+	Object   string           `json:"object"` // policy or detector
+	Name     string           `json:"name"`
+	Newest   RegistryVersion  `json:"newest"` // after the change
+	Before   *RegistryVersion `json:"before"` // in force; null where nothing was
+	After    *RegistryVersion `json:"after"`
+}
+
+// RegistryVersion is a version of a policy or a detector.
+type RegistryVersion struct {
+	Version int    `json:"version"`
+	Hash    string `json:"hash"` // of a policy, as its answers have it; of a detector, an HMAC under a key of the tenant
+}

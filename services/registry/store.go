@@ -65,7 +65,7 @@ func (s *Store) Put(ctx context.Context, c access.Caller, kind Kind, name string
 	if !naming.MatchString(name) {
 		return e, false, errName()
 	}
-	err = s.change(ctx, c.Tenant, kind, name, change.Match, func(tx pgx.Tx, old *Entry, newest int) error {
+	err = s.change(ctx, c, kind, name, change.Match, func(tx pgx.Tx, old *Entry, newest int) error {
 		text, hash, err := change.Make(old)
 		if err != nil {
 			return err
@@ -125,9 +125,10 @@ func room(ctx context.Context, tx pgx.Tx, t *access.Tenant, kind Kind) error {
 	return nil
 }
 
-// change runs do in a transaction, one of a tenant's at a time. old is the newest version, nil where the name is not in
-// use; newest is its number even then, 0 where the name never was.
-func (s *Store) change(ctx context.Context, t *access.Tenant, kind Kind, name string, match int, do func(tx pgx.Tx, old *Entry, newest int) error) error {
+// change runs do in a transaction, one of a tenant's at a time, and makes an event of what it changes. old is the newest
+// version, nil where the name is not in use; newest is its number even then, 0 where the name never was.
+func (s *Store) change(ctx context.Context, c access.Caller, kind Kind, name string, match int, do func(tx pgx.Tx, old *Entry, newest int) error) error {
+	t := c.Tenant
 	return postgres.InTenant(ctx, s.pool, t.ID, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('registry ' || $1, 0))", t.ID); err != nil {
 			return err
@@ -143,7 +144,14 @@ func (s *Store) change(ctx context.Context, t *access.Tenant, kind Kind, name st
 		if match != 0 && (old == nil || e.Newest != match) {
 			return api.Errorf(api.Conflict, "it was changed since; read it again, and send its ETag in If-Match")
 		}
-		return do(tx, old, e.Newest)
+		before, err := stateOf(ctx, tx, t, kind, name)
+		if err != nil {
+			return err
+		}
+		if err := do(tx, old, e.Newest); err != nil {
+			return err
+		}
+		return record(ctx, tx, c, kind, name, before)
 	})
 }
 
@@ -214,7 +222,7 @@ func (s *Store) entries(ctx context.Context, t *access.Tenant, where string, arg
 
 // Activate brings a version into force.
 func (s *Store) Activate(ctx context.Context, c access.Caller, kind Kind, name string, version, match int) (e Entry, err error) {
-	err = s.change(ctx, c.Tenant, kind, name, match, func(tx pgx.Tx, old *Entry, _ int) (err error) {
+	err = s.change(ctx, c, kind, name, match, func(tx pgx.Tx, old *Entry, _ int) (err error) {
 		if old == nil {
 			return errNone()
 		}
@@ -229,7 +237,7 @@ func (s *Store) Activate(ctx context.Context, c access.Caller, kind Kind, name s
 
 // Remove ends a name. Its versions stay readable, and go on if it is used again.
 func (s *Store) Remove(ctx context.Context, c access.Caller, kind Kind, name string, match int) error {
-	return s.change(ctx, c.Tenant, kind, name, match, func(tx pgx.Tx, old *Entry, _ int) error {
+	return s.change(ctx, c, kind, name, match, func(tx pgx.Tx, old *Entry, _ int) error {
 		if old == nil {
 			return errNone()
 		}

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/access/accesstest"
+	"github.com/llama-mapper/llama-mapper/services/audit"
 	"github.com/llama-mapper/llama-mapper/services/postgres"
 	"github.com/llama-mapper/llama-mapper/services/postgres/postgrestest"
 	"github.com/llama-mapper/llama-mapper/services/registry"
@@ -136,6 +138,66 @@ func TestStore(t *testing.T) {
 	_, err = f.store.Versions(ctx, f.a.Tenant, registry.Policies, "p")
 	refused(t, err, api.NotFound)
 	want(brief(f.put(t, f.a, registry.Policies, "p", "three", false)), "p 4/4/0 three")
+}
+
+// Each change makes one event, and what changes nothing makes none.
+func TestEvents(t *testing.T) {
+	f := newFixture(t)
+	activate := func(version int, code api.Code) {
+		t.Helper()
+		if _, err := f.store.Activate(ctx, f.a, registry.Policies, "p", version, 0); (err != nil) != (code != "") || err != nil && api.AsError(err).Code != code {
+			t.Error(err)
+		}
+	}
+	f.put(t, f.a, registry.Policies, "p", "one", false)
+	f.put(t, f.a, registry.Policies, "p", "two", true)
+	f.put(t, f.a, registry.Policies, "p", "two", true)
+	f.put(t, f.a, registry.Policies, "p", "three", false)
+	activate(1, "")
+	activate(1, "")
+	activate(9, api.NotFound)
+	f.put(t, f.a, registry.Detectors, "d", "y", true)
+	if err := f.store.Remove(ctx, f.a, registry.Policies, "p", 3); err != nil {
+		t.Fatal(err)
+	}
+	f.put(t, f.a, registry.Policies, "p", "three", false)
+	f.put(t, f.b, registry.Policies, "p", "of another", true)
+	const want = `create policy p, 1 hash of one: - -
+update policy p, 2 hash of two: - 2 hash of two
+update policy p, 3 hash of three: 2 hash of two 2 hash of two
+activate policy p, 3 hash of three: 2 hash of two 1 hash of one
+create detector d, 1 hash of y: - 1 hash of y
+delete policy p, 3 hash of three: 1 hash of one -
+create policy p, 4 hash of three: - -
+`
+	if got := f.events(t, f.a); got != want {
+		t.Error(got)
+	}
+}
+
+// events are a tenant's, a line each.
+func (f *fixture) events(t *testing.T, c access.Caller) (lines string) {
+	t.Helper()
+	page, err := audit.NewFeed(f.pool).Events(ctx, c.Tenant, 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, raw := range page.Events {
+		var e api.RegistryEvent
+		if err := json.Unmarshal(raw, &e); err != nil || e.Kind != api.EventRegistry || e.TenantID != c.Tenant.ID || e.KeyID != c.Key.ID || e.Time.IsZero() {
+			t.Errorf("%s %v", raw, err)
+		}
+		lines += fmt.Sprintf("%s %s %s, %d %s:", e.Change, e.Object, e.Name, e.Newest.Version, e.Newest.Hash)
+		for _, v := range []*api.RegistryVersion{e.Before, e.After} {
+			if v == nil {
+				lines += " -"
+			} else {
+				lines += fmt.Sprint(" ", v.Version, " ", v.Hash)
+			}
+		}
+		lines += "\n"
+	}
+	return lines
 }
 
 // Tenants do not reach each other's, whatever the name, and the rows say nothing in clear.
