@@ -37,6 +37,16 @@ type Receipt struct {
 	Redacted    int             `json:"redacted"` // places that were taken out of the content
 	LatencyMS   float64         `json:"latency_ms"`
 	FailOpen    []string        `json:"fail_open"` // detectors without an answer that the policy lets pass
+	Shadow      *ReceiptShadow  `json:"shadow,omitempty"`
+}
+
+// ReceiptShadow is what the shadow policy would have decided from the same evidence.
+type ReceiptShadow struct {
+	Policy  string  `json:"policy"`
+	Version int     `json:"version"`
+	Hash    string  `json:"hash"`
+	Action  Action  `json:"action"`
+	Outcome Outcome `json:"outcome"`
 }
 
 // ReceiptContent stands for the content.

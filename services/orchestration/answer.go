@@ -104,6 +104,7 @@ type PolicyChain struct {
 type Shadow struct {
 	Policy   string      `json:"policy"`
 	Version  int         `json:"version"`
+	Hash     string      `json:"hash"`
 	Decision api.Action  `json:"decision"`
 	Outcome  api.Outcome `json:"outcome"`
 }

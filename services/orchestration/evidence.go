@@ -129,7 +129,7 @@ func (j *job) shade(ctx context.Context, a *Answer, e, kept policy.Evidence) {
 		return
 	}
 	verdict := j.judge(ctx, p, e, kept)
-	a.Shadow = &Shadow{Policy: name, Version: version, Decision: verdict.Action, Outcome: verdict.Outcome}
+	a.Shadow = &Shadow{Policy: name, Version: version, Hash: p.Hash(), Decision: verdict.Action, Outcome: verdict.Outcome}
 	j.shadow.WithLabelValues(string(a.Decision), string(verdict.Action)).Inc()
 }
 

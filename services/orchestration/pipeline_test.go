@@ -209,6 +209,36 @@ func TestFloor(t *testing.T) {
 	}
 }
 
+// What the shadow policy would have decided is in the answer and on the receipt, from which the two can be compared.
+func TestShadow(t *testing.T) {
+	const live = "name: default\nshadow: {policy: strict}\ndetectors: {d: {mode: required}}\nrules: [{labels: ['PII.*'], action: redact}]\n"
+	s, records := fixture(t, one{"default": live, "strict": strings.NewReplacer("default", "strict", "shadow: {policy: strict}\n", "", "redact", "block").Replace(live)}, scripted{name: "d", label: "X"})
+	a := ask(t, s, api.OrchestrateRequest{Content: "x"})
+	strict, _, err := s.Registry.Policy("a", "strict")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := api.ReceiptShadow{Policy: "strict", Version: 1, Hash: strict.Hash(), Action: api.ActionBlock, Outcome: api.OutcomeSuccess}
+	if got := records.all[0].Shadow; got == nil || *got != want || a.Decision != api.ActionRedact || a.Shadow.Decision != api.ActionBlock || a.Shadow.Hash != want.Hash {
+		t.Fatalf("%+v %+v", got, a)
+	}
+	var compared policy.Comparison
+	for _, r := range records.all {
+		var then policy.Judgment
+		if err := json.Unmarshal(r.Judgment, &then); err != nil {
+			t.Fatal(err)
+		}
+		compared.Add(then.Action, r.Shadow.Action, 1)
+	}
+	if d := compared.Difference(); d.Stricter != 1 || d.OnlyShadow != 1 {
+		t.Errorf("%+v", d)
+	}
+	delete(s.Registry.(one), "strict")
+	if a := ask(t, s, api.OrchestrateRequest{Content: "x"}); a.Shadow != nil || records.all[1].Shadow != nil || len(a.Notes) != 1 {
+		t.Errorf("%+v", a)
+	}
+}
+
 // Nothing is answered that is not on record, and no more is worked on than there is room for.
 func TestBounds(t *testing.T) {
 	s, records := fixture(t, one{"default": "name: default\ndetectors: {d: {mode: required}}\n"}, scripted{name: "d"})

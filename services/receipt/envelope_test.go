@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,29 @@ func TestFlippedBit(t *testing.T) {
 			if _, err := Verify(changed, public(key)); err == nil {
 				t.Fatalf("byte %d, bit %d: it verifies: %s", i, bit, changed)
 			}
+		}
+	}
+}
+
+// A receipt of a release that had no shadow on it verifies as it did; one that has, has it signed.
+func TestShadow(t *testing.T) {
+	_, key := envelope(t)
+	with := decision("redact")
+	with.Shadow = &api.ReceiptShadow{Policy: "next", Version: 3, Hash: "ef", Action: api.ActionBlock, Outcome: api.OutcomeSuccess}
+	entries, err := Entries(accesstest.Caller(t, "a").Tenant, with)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const older = `{"id":"0","kind":"decision","time":"2026-11-26T00:00:00Z","request_id":"r","item":0,"tenant_id":"a","key_id":"k","judgment":{"action":"block"},"redacted":0,"latency_ms":1,"fail_open":[]}`
+	for payload, want := range map[string]*api.ReceiptShadow{older: nil, string(entries[0].JSON): with.Shadow} {
+		raw, err := json.Marshal(Sign(key, []byte(payload)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := Verify(raw, public(key))
+		var r api.Receipt
+		if err != nil || string(e.Payload) != payload || json.Unmarshal(e.Payload, &r) != nil || !reflect.DeepEqual(r.Shadow, want) {
+			t.Errorf("%s %v %+v", e.Payload, err, r.Shadow)
 		}
 	}
 }
