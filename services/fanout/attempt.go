@@ -26,6 +26,7 @@ type attempt struct {
 	cancel context.CancelFunc
 	whole  context.Context // the request's
 	own    bool            // its timeout comes before the request's deadline
+	fair   time.Duration   // as in Call
 	key    *key
 	began  time.Time
 	came   chan answer
@@ -49,7 +50,7 @@ func (p *Pool) start(ctx context.Context, k *key, c Call, in detect.Input, wait 
 	if f := enter(ctx, k, wait); f != nil {
 		return nil, f
 	}
-	a := &attempt{key: k, came: make(chan answer, 1), whole: ctx}
+	a := &attempt{key: k, came: make(chan answer, 1), whole: ctx, fair: c.Fair}
 	if k.breaker != nil {
 		done, err := k.breaker.Allow()
 		if err != nil {
@@ -143,7 +144,18 @@ func (a *attempt) late() *detect.Failure {
 	case a.own:
 		return &detect.Failure{Status: api.StatusTimeout, Reason: ReasonTimeout, Retry: true}
 	}
-	return &detect.Failure{Status: api.StatusTimeout, Reason: ReasonDeadline, Err: context.DeadlineExceeded}
+	f := &detect.Failure{Status: api.StatusTimeout, Reason: ReasonDeadline}
+	if !a.blamed() {
+		f.Err = context.DeadlineExceeded
+	}
+	return f
+}
+
+// blamed says whether a deadline counts against the detector: the attempt had its fair share of time, and as much as
+// answers mostly take. A caller that is in a rush must not keep others from the detector.
+func (a *attempt) blamed() bool {
+	slow, _ := a.key.slow()
+	return a.fair > 0 && time.Since(a.began) >= max(a.fair, slow)
 }
 
 // over returns the answer of an attempt whose time is over: one that came at the last moment counts.

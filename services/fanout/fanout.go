@@ -24,6 +24,7 @@ type Call struct {
 	Source  detect.Source
 	Input   detect.Input
 	Timeout time.Duration // of one attempt; 0 is what the deadline leaves
+	Fair    time.Duration // that an attempt cut off by the deadline must have had to count against the detector; 0: it never does
 	Hedge   bool          // a second attempt may run beside a slow first one
 	Local   bool          // built in: no breaker, no retry, no second attempt
 }
@@ -127,7 +128,10 @@ func (p *Pool) Run(ctx context.Context, calls []Call) []Result {
 func (p *Pool) Expect(c Call, characters int) time.Duration {
 	k := p.keys.get(c)
 	defer p.keys.put(k)
-	slow, _ := k.slow()
+	slow, enough := k.slow()
+	if !enough {
+		return 0
+	}
 	if window := c.Source.Window(); window > 0 && c.Input.Type != api.ContentImage {
 		step := window - overlap(window)
 		chunks := max(1, (characters-overlap(window)+step-1)/step)

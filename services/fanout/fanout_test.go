@@ -280,18 +280,25 @@ func TestBreakerCounts(t *testing.T) {
 	late := call(takes(time.Hour))
 	short := late
 	short.Timeout = time.Hour
+	hangs, rush, slow := short, short, short
+	hangs.Fair, rush.Fair, slow.Fair = 900*time.Millisecond, 1100*time.Millisecond, 900*time.Millisecond
+	slow.Source = call(takes(1100 * time.Millisecond)).Source // which one has waited for before
 	for name, c := range map[string]struct {
 		call Call
 		open bool
 	}{
 		"it is late":       {late, true},
-		"we are in a rush": {short, false},
+		"no share is said": {short, false},
+		"it had its share": {hangs, true},
+		"we are in a rush": {rush, false},
+		"it needs longer":  {slow, false},
 		"it is full":       {call(fails(99, full)), false},
 		"it panics":        {call(func(context.Context, int, detect.Input) error { panic(1) }), true},
 		"not this content": {call(fails(99, &detect.Failure{Status: api.StatusError, Reason: "4xx"})), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			with(t, Options{Retries: -1}, func(t *testing.T, p *Pool) {
+				p.within(t, 2*time.Second, c.call)
 				for range 6 {
 					p.within(t, time.Second, c.call)
 				}

@@ -50,17 +50,14 @@ func (k *key) answered(took time.Duration) {
 	k.answers++
 }
 
-// slow is the time that 95 of 100 answers took at most, if there are enough to say so.
-func (k *key) slow() (time.Duration, bool) {
-	const enough = 20
+// slow is the time that 95 of 100 answers took at most, or all of those that there are; enough says whether there are
+// enough to go by. 0 is that of none.
+func (k *key) slow() (slow time.Duration, enough bool) {
 	k.mu.Lock()
 	n, times := min(k.answers, len(k.times)), k.times
 	k.mu.Unlock()
-	if n < enough {
-		return 0, false
-	}
 	slices.Sort(times[:n])
-	return times[n*95/100], true
+	return times[n*95/100], n >= 20
 }
 
 // leave keeps everybody from the detector for a time.

@@ -58,7 +58,7 @@ const slowAfter = 1500 * time.Millisecond
 // slow says whether the request is expected to take too long to wait for.
 func (j *job) slow() bool {
 	for _, st := range j.steps {
-		if st.skip == "" && j.Pool.Expect(st.call(j.caller.Tenant.ID, j.in), j.size) > slowAfter {
+		if st.skip == "" && j.Pool.Expect(j.call(st), j.size) > slowAfter {
 			return true
 		}
 	}
@@ -138,7 +138,7 @@ func (j *job) detect(ctx context.Context, whole time.Duration) {
 			st.result = fanout.Result{Status: st.skip, Reason: st.reason}
 			continue
 		}
-		c := st.call(j.caller.Tenant.ID, j.in)
+		c := j.call(st)
 		if !st.local && j.cache != nil && j.req.Priority != "critical" {
 			st.key = outputKey(j.caller.Tenant, j.in, c.Key)
 			if out, ok := j.cache.get(st.key); ok {
