@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +22,7 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/detect"
 	"github.com/llama-mapper/llama-mapper/services/fanout"
 	"github.com/llama-mapper/llama-mapper/services/policy"
+	"github.com/llama-mapper/llama-mapper/services/receipt"
 	"github.com/llama-mapper/llama-mapper/services/registry"
 	"github.com/llama-mapper/llama-mapper/services/wire"
 )
@@ -236,6 +239,42 @@ func TestShadow(t *testing.T) {
 	delete(s.Registry.(one), "strict")
 	if a := ask(t, s, api.OrchestrateRequest{Content: "x"}); a.Shadow != nil || records.all[1].Shadow != nil || len(a.Notes) != 1 {
 		t.Errorf("%+v", a)
+	}
+}
+
+// flooding is a detector that finds more than a receipt has room for.
+type flooding struct{ scripted }
+
+func (d flooding) Ask(context.Context, detect.Input) (wire.Output, error) {
+	out := wire.Output{Vendor: "own"}
+	for i := range 40_000 {
+		out.Findings = append(out.Findings, wire.Finding{Native: fmt.Sprint("label ", i)})
+	}
+	return out, nil
+}
+
+// A detector that floods makes no request fail: its receipt says how much was left out.
+func TestFlood(t *testing.T) {
+	s, records := fixture(t, one{"default": "name: default\ndetectors: {d: {mode: required}}\n"}, flooding{scripted{name: "d"}})
+	a := ask(t, s, api.OrchestrateRequest{Content: "x"})
+	if _, err := receipt.Entries(accesstest.Caller(t, "a").Tenant, records.all...); err != nil {
+		t.Fatal(err)
+	}
+	var e policy.Evidence
+	if err := json.Unmarshal(records.all[0].Evidence, &e); err != nil {
+		t.Fatal(err)
+	}
+	d := e.Detectors[0]
+	if len(a.Detectors[0].Findings) != 40_000 || d.LeftOut == 0 || len(d.Findings)+d.LeftOut != 40_000 || len(a.NotChecked) != 1 {
+		t.Errorf("%d left out, %d kept, %+v", d.LeftOut, len(d.Findings), a.NotChecked)
+	}
+	p, _, err := s.Registry.Policy("a", "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := policy.NotChecked{What: "findings", Detector: "d", Reason: "left_out", Count: d.LeftOut}
+	if j := p.Judge(e); j.Action != a.Decision || !slices.Contains(j.NotChecked, want) {
+		t.Errorf("%s %+v", j.Action, j.NotChecked)
 	}
 }
 

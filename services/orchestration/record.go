@@ -38,10 +38,6 @@ func (j *job) receipt(a *Answer, e policy.Evidence, verdict policy.Judgment) (*a
 	for _, d := range e.Detectors {
 		versions[d.Name] = d.Version
 	}
-	evidence, err := json.Marshal(e)
-	if err != nil {
-		return nil, fmt.Errorf("evidence: %w", err)
-	}
 	judgment, err := json.Marshal(verdict)
 	if err != nil {
 		return nil, fmt.Errorf("judgment: %w", err)
@@ -50,14 +46,14 @@ func (j *job) receipt(a *Answer, e policy.Evidence, verdict policy.Judgment) (*a
 		RequestID: j.requestID, KeyID: j.caller.Key.ID, Environment: j.req.Environment,
 		Content:  receipt.Content(j.caller.Tenant.Vault, j.req.ContentType, j.req.Content),
 		Policy:   api.ReceiptPolicy{Name: j.chain.Name, Version: j.chain.Version, Hash: j.chain.Hash, FloorHash: j.chain.FloorHash},
-		Evidence: evidence, Judgment: judgment,
+		Judgment: judgment,
 		Versions: api.ReceiptVersions{Orchestration: j.Release, Taxonomy: j.mapping.Taxonomy, Model: j.mapping.Model, Detectors: versions},
 		Redacted: a.Redactions, LatencyMS: milliseconds(time.Since(j.begin)), FailOpen: verdict.FailOpen,
 	}
 	if s := a.Shadow; s != nil {
 		r.Shadow = &api.ReceiptShadow{Policy: s.Policy, Version: s.Version, Hash: s.Hash, Action: s.Decision, Outcome: s.Outcome}
 	}
-	return r, nil
+	return r, receipt.Fit(r, e)
 }
 
 // known says whether a detector's label may be kept in words: built-in detectors have a list of theirs, others may say

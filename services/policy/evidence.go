@@ -20,6 +20,7 @@ type DetectorEvidence struct {
 	Covers   []string           `json:"covers,omitempty"`  // categories it looks into, and labels it knows: see sees
 	Scanned  int                `json:"scanned,omitempty"` // characters it has looked at
 	Findings []Finding          `json:"findings,omitempty"`
+	LeftOut  int                `json:"left_out,omitempty"` // findings, the weakest, for which a receipt had no room
 }
 
 // Finding is one thing that a detector said is there.

@@ -97,6 +97,9 @@ func (w *work) unanswered(a asked) {
 	if left := w.e.Characters - a.Scanned; a.ok() && left > 0 {
 		w.j.NotChecked = append(w.j.NotChecked, NotChecked{What: "characters", Detector: a.Name, Status: a.Status, Reason: a.Reason, Count: left})
 	}
+	if a.LeftOut > 0 {
+		w.j.NotChecked = append(w.j.NotChecked, NotChecked{What: "findings", Detector: a.Name, Reason: "left_out", Count: a.LeftOut})
+	}
 	if a.ok() {
 		return
 	}
