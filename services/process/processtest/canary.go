@@ -53,7 +53,7 @@ func NewCanary(t *testing.T, text string) *Canary {
 	if c.Logs, err = os.Create(filepath.Join(t.TempDir(), "log")); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Logs.Close() })
+	t.Cleanup(func() { _ = c.Logs.Close() })
 	return c
 }
 
@@ -124,12 +124,7 @@ func Read(t *testing.T, path string) []byte {
 // Metrics are what a service says of itself.
 func Metrics(t *testing.T, s Service) []byte {
 	t.Helper()
-	res, err := http.Get(s.Base + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	raw, err := io.ReadAll(res.Body)
+	_, raw, err := get(s.Base + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +140,7 @@ func Dump(t *testing.T) []byte {
 	}
 	server := postgrestest.Server(t)
 	name := os.Getenv(config.Prefix + "MAPPER_DATABASE__NAME")
-	raw, err := exec.Command(programs[0], server[:strings.LastIndex(server, "/")+1]+name).Output() //nolint:gosec // it is Debian's
+	raw, err := exec.CommandContext(t.Context(), programs[0], server[:strings.LastIndex(server, "/")+1]+name).Output() //nolint:gosec // it is Debian's
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -51,10 +52,25 @@ func Spawn(t *testing.T, name string, logs *os.File, environment ...string) *Chi
 	}
 	t.Cleanup(c.Kill)
 	Until(t, "ready", func() bool {
-		res, err := http.Get(c.Base + "/ready")
-		return err == nil && res.Body.Close() == nil && res.StatusCode == http.StatusOK
+		status, _, err := get(c.Base + "/ready")
+		return err == nil && status == http.StatusOK
 	})
 	return c
+}
+
+// get is what is at a URL.
+func get(url string) (status int, body []byte, err error) {
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer res.Body.Close()
+	body, err = io.ReadAll(res.Body)
+	return res.StatusCode, body, err
 }
 
 // Kill is kill -9; it may be repeated.
