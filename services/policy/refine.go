@@ -9,7 +9,8 @@ import (
 
 // Refiner runs the programs of policies: package rego does.
 type Refiner interface {
-	// Refine returns what a program says; no action, if it says none. The error's text is a word.
+	// Refine returns what a program says; no action, if it says none. The error's text is a word. The evidence is as a
+	// receipt keeps it: a program may repeat what it sees.
 	Refine(ctx context.Context, program string, e Evidence, j Judgment) (Refinement, error)
 }
 
