@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"strings"
 	"unicode/utf8"
 )
@@ -178,6 +177,8 @@ func (r *MapRequest) check(tenant string) error {
 	switch {
 	case len(raw) == 0 || string(raw) == "null":
 		return Errorf(InvalidRequest, "output is missing; send what the detector said")
+	case raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0:
+		r.Output = string(raw[1 : len(raw)-1])
 	case raw[0] == '"':
 		if err := json.Unmarshal(raw, &r.Output); err != nil {
 			return Errorf(InvalidRequest, "output is not a valid string")
@@ -218,7 +219,7 @@ func decodeAtMost(most int, body []byte, into any) error {
 	if err := d.Decode(into); err != nil {
 		return badJSON(err)
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+	if len(bytes.TrimLeft(body[d.InputOffset():], " \t\r\n")) > 0 {
 		return Errorf(InvalidRequest, "there is something after the JSON object")
 	}
 	return nil

@@ -107,19 +107,19 @@ func (w *Writer) behind(position uint64) {
 	}
 }
 
-// pause waits for more to do. Postgres may be on the cores of those who ask: it rests as long as it worked, unless the
-// journal fills.
+// pause waits for more to do. Postgres may be on the cores of those who ask: it rests three times as long as it worked,
+// unless the journal fills.
 func (w *Writer) pause(ctx context.Context, n int, worked time.Duration, err error) {
-	wait, wake := time.Second, w.log.wake
+	wait, wake, rest := time.Second, w.log.wake, 3*worked
 	switch {
 	case err != nil:
 		wait, wake = retry, nil
 	case n > 0 && w.log.journal.Filled() > 0.25:
 		return
 	case n == batchRecords:
-		wait, wake = worked, nil
+		wait, wake = rest, nil
 	case n > 0:
-		wait, wake = max(gather, worked), nil
+		wait, wake = max(gather, rest), nil
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
