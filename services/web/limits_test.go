@@ -72,6 +72,7 @@ func TestSlowClients(t *testing.T) {
 	f := func(name string, first bool, before, drip string) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			start := time.Now()
 			conn, err := s.dial()
 			if err != nil {
 				t.Fatal(err)
@@ -81,7 +82,6 @@ func TestSlowClients(t *testing.T) {
 				io.WriteString(conn, request("GET", "/plain", ""))
 				read(t, conn)
 			}
-			start := time.Now()
 			io.WriteString(conn, before)
 			go func() {
 				for {
@@ -91,14 +91,14 @@ func TestSlowClients(t *testing.T) {
 					time.Sleep(20 * time.Millisecond)
 				}
 			}()
-			conn.SetReadDeadline(start.Add(5 * time.Second))
+			conn.SetReadDeadline(time.Now().Add(20 * time.Second)) // the drip would go on for longer
 			status := make([]byte, len("HTTP/1.1 408"))
 			_, err = io.ReadFull(conn, status)
 			if errors.Is(err, os.ErrDeadlineExceeded) || err == nil && string(status) != "HTTP/1.1 408" {
 				t.Errorf("got %q, %v", status, err)
 			}
-			if took := time.Since(start); took < o.ReadTimeout/2 || took > 3*time.Second {
-				t.Errorf("it took %v", took)
+			if took := time.Since(start); took < o.ReadTimeout/2 {
+				t.Errorf("it took no more than %v", took)
 			}
 		})
 	}

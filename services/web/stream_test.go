@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,33 +62,38 @@ func url(t *testing.T, s *server, path string) string {
 
 // What comes at a pace may take longer than a whole request, in chunks or with its length said, and connections go on.
 func TestUpload(t *testing.T) {
-	s := streaming(t, 300*time.Millisecond)
+	t.Parallel()
+	s := streaming(t, 2*time.Second)
+	up := url(t, s, "/up")
 	f := func(length int64) {
-		t.Helper()
 		in, out := io.Pipe()
 		go func() {
 			for range 20 {
 				out.Write(make([]byte, pace))
-				time.Sleep(50 * time.Millisecond)
+				time.Sleep(150 * time.Millisecond)
 			}
 			out.Close()
 		}()
-		req, err := http.NewRequest(http.MethodPost, url(t, s, "/up"), in)
+		req, err := http.NewRequest(http.MethodPost, up, in)
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			return
 		}
 		req.ContentLength = length
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			return
 		}
 		defer res.Body.Close()
 		if raw, err := io.ReadAll(res.Body); err != nil || string(raw) != fmt.Sprintln(20*pace) {
 			t.Errorf("%d %s %v", res.StatusCode, raw, err)
 		}
 	}
-	f(-1)
-	f(20 * pace)
+	var both sync.WaitGroup
+	both.Go(func() { f(-1) })
+	both.Go(func() { f(20 * pace) })
+	both.Wait()
 	http.DefaultClient.CloseIdleConnections()
 	for _, n := range []int{0, 1, prefetched, prefetched + 1, api.MaxBody} {
 		for _, path := range []string{"/up", "/body"} {
@@ -141,7 +147,6 @@ func TestSlowUpload(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			begin := time.Now()
 			io.WriteString(conn, start)
 			go func() {
 				for {
@@ -151,9 +156,9 @@ func TestSlowUpload(t *testing.T) {
 					time.Sleep(10 * time.Millisecond)
 				}
 			}()
-			conn.SetReadDeadline(begin.Add(5 * time.Second))
-			if res := read(t, conn); res.StatusCode() != 408 || !res.ConnectionClose() || time.Since(begin) > 2*time.Second {
-				t.Errorf("%d %s after %v", res.StatusCode(), res.Body(), time.Since(begin))
+			conn.SetReadDeadline(time.Now().Add(20 * time.Second)) // the drip would go on for longer
+			if res := read(t, conn); res.StatusCode() != 408 || !res.ConnectionClose() {
+				t.Errorf("%d %s", res.StatusCode(), res.Body())
 			}
 		})
 	}
@@ -161,7 +166,8 @@ func TestSlowUpload(t *testing.T) {
 
 // A stream out comes whole at a pace, and is broken off when the client does not read or the source fails.
 func TestDownload(t *testing.T) {
-	s := streaming(t, 100*time.Millisecond)
+	t.Parallel()
+	s := streaming(t, 250*time.Millisecond)
 	defer http.DefaultClient.CloseIdleConnections()
 	get := func(path string, first, pause time.Duration) (int, error) {
 		t.Helper()
@@ -184,10 +190,10 @@ func TestDownload(t *testing.T) {
 			first = 0
 		}
 	}
-	if n, err := get(fmt.Sprint("/down?n=", 4<<20), 0, 20*time.Millisecond); n != 4<<20 || err != nil {
+	if n, err := get(fmt.Sprint("/down?n=", 4<<20), 0, 50*time.Millisecond); n != 4<<20 || err != nil {
 		t.Errorf("%d %v", n, err)
 	}
-	if n, err := get(fmt.Sprint("/down?n=", 64<<20), 4*time.Second, 0); n == 64<<20 || err == nil {
+	if n, err := get(fmt.Sprint("/down?n=", 64<<20), 6*time.Second, 0); n == 64<<20 || err == nil {
 		t.Errorf("a client that stopped reading got all of it: %v", err)
 	}
 	if _, err := get("/broken", 0, 0); err == nil {
