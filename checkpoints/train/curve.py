@@ -1,7 +1,7 @@
 """The loss of each stage as an SVG."""
 
 WIDTH, HEIGHT, MARGIN = 760, 260, 44
-COLOURS = ["#1b6ca8", "#c4572b", "#3c8a4e", "#7a5aa6", "#888"]
+COLOURS = ["#1b6ca8", "#c4572b", "#3c8a4e", "#7a5aa6", "#888", "#b8860b"]
 
 
 def smooth(values, to=200):
@@ -25,6 +25,6 @@ def draw(path, losses):
         step = (WIDTH - 1.5 * MARGIN) / max(1, len(points) - 1)
         line = " ".join(f"{MARGIN + i * step:.1f},{HEIGHT - MARGIN - v / top * (HEIGHT - 1.5 * MARGIN):.1f}" for i, v in enumerate(points))
         parts.append(f'<polyline points="{line}" fill="none" stroke="{COLOURS[k % len(COLOURS)]}" stroke-width="1.5"/>')
-        parts.append(f'<text x="{MARGIN + 10 + k * 170}" y="{HEIGHT - 8}" fill="{COLOURS[k % len(COLOURS)]}">{name}: {len(values)} steps, to {points[-1]:.2f}</text>')
+        parts.append(f'<text x="{WIDTH - 220}" y="{MARGIN / 2 + 14 * k + 12:.0f}" fill="{COLOURS[k % len(COLOURS)]}">{name}: {len(values)} steps, to {points[-1]:.2f}</text>')
     with open(path, "w", encoding="utf-8") as f:
         f.write("\n".join(parts + ["</svg>"]) + "\n")

@@ -47,9 +47,10 @@ class Examples:
     what was misspelt it is more often whole, because it is mostly known words that are misspelt.
     """
 
-    def __init__(self, data, labels, seed, c, sentences, glossary, far, known):
+    def __init__(self, data, labels, seed, c, sentences, glossary, far, kin, known):
         """data is a mapping.Data; sentences their share; glossary {language: {English: foreign words}}; far has words
-        that mean nothing to the taxonomy; known tells of a word whether it is not to be read as another."""
+        that mean nothing to the taxonomy; kin is as kin.find has it; known tells of a word whether it is not to be read as
+        another."""
         self.random, self.c, self.mix, self.data = random.Random(seed), c, c["mix"], data
         self.share, self.glossary, self.far = sentences, glossary, far
         self.number = {label: i for i, label in enumerate(labels)}
@@ -59,6 +60,9 @@ class Examples:
             self.by_label[label].append(phrase)
         self.labels = [label for label in labels if self.by_label[label]]
         self.kinds = [kind for kind, _ in mapping.KINDS]
+        self.kin = {}
+        for w, label, other in kin:
+            self.kin.setdefault((w, label), []).append(other)
         self.contexts = [(kind, phrase, label) for phrase, of in data.contexts.items() for kind, label in of.items()]
 
     def draw(self):
@@ -89,10 +93,11 @@ class Examples:
             return self.sentence()
         x = (x - self.share) / (1 - self.share)
         for name, of in (("vendor", self.vendor), ("context", self.context), ("negation", self.negation),
-                         ("nonsense", self.nonsense), ("translate", self.translated), ("wide", self.dictionary)):
-            if x < self.mix[name]:
+                         ("nonsense", self.nonsense), ("translate", self.translated), ("wide", self.dictionary), ("kin", self.relative)):
+            share = self.mix.get(name, 0)
+            if x < share:
                 return of()
-            x -= self.mix[name]
+            x -= share
         phrase, label = self.phrase()
         text = self.dress(phrase, label)
         return self.kind(text, label), self.noise(text), label, phrase
@@ -109,6 +114,19 @@ class Examples:
         """A word of WordNet that stands under a label."""
         text, label = self.random.choice(self.data.wide)
         return self.kind(text, label), self.noise(text), label, text
+
+    def relative(self):
+        """A phrase with a word in place of one that means about the same."""
+        for _ in range(20):
+            phrase, label = self.phrase()
+            parts = phrase.split()
+            own = [i for i, w in enumerate(parts) if (w, label) in self.kin]
+            if own:
+                i = self.random.choice(own)
+                parts[i] = self.random.choice(self.kin[parts[i], label])
+                text = self.dress(" ".join(parts), label)
+                return self.kind(text, label), self.noise(text), label, phrase
+        return self.vendor()
 
     def kind(self, phrase, label):
         """Mostly <any>; else the kind that finds such things, now and then another, which must not matter."""

@@ -4,6 +4,7 @@ It reads a word, a definition or a foreign word and puts its hidden state where 
 (knowledge distillation; Reimers and Gurevych 2020 do so across languages).
 """
 import hashlib
+import json
 import random
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 import corpus
+import kin
 from net import Net, pad
 from noise import misspell
 from optim import bucketed, schedule, step
@@ -199,13 +201,30 @@ def widen(c, cache, tok, teacher, raw, groups, vectors, start, settings, kind, l
     return cache.make("widen.pt", {**settings, "widen": p}, train)
 
 
+def teacher_of(c, cache):
+    return (Letters if c.get("teacher") == "letters" else Teacher)(cache.folder, c["net"]["width"], c["seed"])
+
+
+def relatives(c, cache, phrases, held):
+    """Returns what kin.find finds among the most frequent words, but for those that are held out."""
+    teacher = teacher_of(c, cache)
+
+    def search(path):
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(kin.find(phrases, [w for w in teacher.common(c["kin"]) if w not in held], teacher.raw), f)
+
+    content = hashlib.sha256(json.dumps([phrases, sorted(held)]).encode()).hexdigest()
+    with open(cache.make("kin.json", [c["kin"], content], search), encoding="utf-8") as f:
+        return json.load(f)
+
+
 def run(c, cache, known, specials, kind, log):
     """Returns (tokenizer, net, groups, vectors) after pretraining; what the stages make is kept in cache."""
     settings = {name: c[name] for name in ("seed", "vocabulary", "texts", "dictionaries", "meanings", "net")}
     settings["known"] = hashlib.sha256("\n".join(known + specials).encode()).hexdigest()
     path = cache.make("tokenizer.model", settings, lambda path: tokenizer(c, path, known, specials))
     tok = sentencepiece.SentencePieceProcessor(model_file=path)
-    teacher = (Letters if c.get("teacher") == "letters" else Teacher)(cache.folder, c["net"]["width"], c["seed"])
+    teacher = teacher_of(c, cache)
     raw = cache.make("teacher.npy", {name: c[name] for name in ("texts", "meanings")}, lambda path: np.save(path, teacher.raw(texts(c)).astype(np.float16)))
     groups, vectors = load(cache.make("meanings.npz", settings, lambda path: Meanings(c, teacher, np.load(raw), known).save(path)))
     settings["pretrain"] = c["pretrain"]

@@ -80,9 +80,8 @@ def begin(net, tok, labels, data):
         net.token_embd[row] = sum(parts[i, int(digit)] for i, digit in enumerate(grade)) / 3
 
 
-def base(c, net, tok, labels, source, log, p=None, name="base"):
+def base(c, p, net, tok, labels, source, log, name):
     """Trains the blocks and the codes' rows; the words' rows stay as the dictionaries made them."""
-    p = p or c["base"]
     first, last = (tok.piece_to_id(codes(labels)[i]) for i in (0, -1))
     grades = list(Prompts(tok).grades.values())
     keep = net.token_embd.detach().clone()

@@ -92,7 +92,7 @@ def manifest(c, out, labels, version, net, rep, seconds):
         "calibration": {"method": "temperature", "temperature": rep.temperature["mapper"], "ece": round(rep.ece, 4),
                         "fitted_on": "every other row of the development sets in eval/; the error is of the rest"},
         "evaluation": rep.figures,
-        "training": {"seed": c["seed"], "steps": c["pretrain"]["steps"] + c["base"]["steps"] + sum(a["steps"] for a in c["adapters"].values()),
+        "training": {"seed": c["seed"], "steps": sum(c[stage]["steps"] for stage in ("pretrain", "widen", "base", "refine") if stage in c) + sum(a["steps"] for a in c["adapters"].values()),
                      "wall_seconds": round(seconds), "command": "make checkpoint", "torch": str(torch.__version__)},
         "data": [{"file": os.path.relpath(p, os.path.dirname(HERE)), "sha256": sha256(p)} for p in mapping.files()],
     }
@@ -107,26 +107,34 @@ def learn(c, cache, args, log):
     far, apart = data.nothing(pretrain.far(groups, vectors))
     seed = args.seed or c["seed"]
     glossary = corpus.glossary(c["texts"])
+    english = [(phrase, label) for phrase, label in data.phrases + data.wide if phrase not in data.abroad]
+    kin = pretrain.relatives(c, cache, english, mapping.vocabulary(data.told))
 
     def source(plus, sentences, p):
         own = {k: p.get(k, c[k]) for k in ("mix", "evidence")}
-        return examples.Examples(data, labels, seed + plus, {**c, **own}, sentences, glossary, far, prompts.whole(tok))
+        return examples.Examples(data, labels, seed + plus, {**c, **own}, sentences, glossary, far, kin, prompts.whole(tok))
 
     key = [c.get(k) for k in ("base", "mix", "dropout", "evidence", "smoothing", "holdout", "heads", "net", "pretrain", "widen", "version")] + [seed, data.fingerprint()]
 
     def train_base(path):
         stages.begin(net, tok, labels, data)
-        stages.base(c, net, tok, labels, source(1, 0.12, c["base"]), log)
+        stages.base(c, c["base"], net, tok, labels, source(1, 0.12, c["base"]), log, "base")
+        torch.save(net.state_dict(), path)
+
+    def refine(path):
+        stages.base(c, c["refine"], net, tok, labels, source(2, 0.12, c["refine"]), log, "refine")
         torch.save(net.state_dict(), path)
 
     net.load_state_dict(torch.load(cache.make("base.pt", key, train_base)))
+    key += [c["refine"], c["kin"]]
+    net.load_state_dict(torch.load(cache.make("refine.pt", key, refine)))
     matrices = {}
     for name, p in c["adapters"].items():
         if args.only and name != args.only:
             continue
         if args.full:
             if name == "mapper":
-                stages.base(c, net, tok, labels, source(3, p["sentences"], p), log, {**p, "rate": args.full, "code_rate": args.full}, "full")
+                stages.base(c, {**p, "rate": args.full, "code_rate": args.full}, net, tok, labels, source(3, p["sentences"], p), log, "full")
             matrices[name] = {}
             continue
         path = cache.make(f"{name}.pt", key + [p], lambda path: torch.save(stages.adapter(c, name, net, tok, labels, source(3, p["sentences"], p), log), path))
