@@ -13,14 +13,15 @@ const maxEscape = 12
 // Unescape undoes one layer of the escapes that pages, addresses and strings use: %69, &#105; &lt; \u0069 \x69 \n. It
 // says whether there were any.
 func Unescape(content string) (string, Map, bool) {
-	if !strings.ContainsAny(content, "%&\\") {
-		return content, Map{}, false
-	}
-	m, found := newMaker(len(content)), false
+	m, done := (*maker)(nil), 0 // all before done is written
 	for i := 0; i < len(content); {
+		n := strings.IndexAny(content[i:], "%&\\")
+		if n < 0 {
+			break
+		}
+		i += n
 		r, size := unescape(content[i:min(len(content), i+maxEscape)])
 		if size == 0 {
-			m.same(content[i], i)
 			i++
 			continue
 		}
@@ -30,13 +31,18 @@ func Unescape(content string) (string, Map, bool) {
 		} else {
 			b = utf8.AppendRune(nil, r)
 		}
+		if m == nil {
+			m = newMaker(len(content))
+		}
+		m.stretch(content, done, i)
 		m.other(string(b), i, i+size, r < utf8.RuneSelf && isLetter(lower(byte(r))))
-		found = true
 		i += size
+		done = i
 	}
-	if !found {
+	if m == nil {
 		return content, Map{}, false
 	}
+	m.stretch(content, done, len(content))
 	return string(m.out), Map{pieces: m.pieces}, true
 }
 

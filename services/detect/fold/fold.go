@@ -5,6 +5,7 @@ package fold
 
 import (
 	"sort"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -67,13 +68,16 @@ func newMaker(size int) *maker {
 	return &maker{out: make([]byte, 0, size+size/16), next: -1}
 }
 
-// same writes one byte that stands for the byte at i alone.
-func (m *maker) same(b byte, i int) {
-	if m.next != i {
-		m.pieces = append(m.pieces, piece{at: len(m.out), from: i, straight: true})
+// stretch writes the bytes from to to of content, each of which stands for itself.
+func (m *maker) stretch(content string, from, to int) {
+	if from == to {
+		return
 	}
-	m.out = append(m.out, b)
-	m.next = i + 1
+	if m.next != from {
+		m.pieces = append(m.pieces, piece{at: len(m.out), from: from, straight: true})
+	}
+	m.out = append(m.out, content[from:to]...)
+	m.next = to
 }
 
 // other writes s for the bytes from to to.
@@ -95,19 +99,26 @@ type Text struct {
 // New makes content plain: lower case, without accents, ASCII where a letter has a look-alike there; what is neither
 // letter, digit nor ASCII is a space.
 func New(content string) Text {
+	if asciiEnd(content, 0) == len(content) {
+		return Text{S: strings.ToLower(content)}
+	}
 	m := newMaker(len(content))
 	foreign := mostlyForeign(content)
 	hidden := false // something invisible was left out just before
 	for i := 0; i < len(content); {
-		b := content[i]
-		if b < utf8.RuneSelf {
+		if b := content[i]; b < utf8.RuneSelf {
 			if hidden && isLetter(b) {
 				m.other(string(lower(b)), i, i+1, len(m.out) > 0 && isLetter(m.out[len(m.out)-1]))
+				i++
 			} else {
-				m.same(lower(b), i)
+				end := asciiEnd(content, i)
+				m.stretch(content, i, end)
+				for k := len(m.out) - (end - i); k < len(m.out); k++ {
+					m.out[k] = lower(m.out[k])
+				}
+				i = end
 			}
 			hidden = false
-			i++
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(content[i:])
@@ -228,6 +239,14 @@ func lower(b byte) byte {
 		return b + 'a' - 'A'
 	}
 	return b
+}
+
+// asciiEnd is where the bytes of ASCII from i on end.
+func asciiEnd(s string, i int) int {
+	for i < len(s) && s[i] < utf8.RuneSelf {
+		i++
+	}
+	return i
 }
 
 func isLetter(b byte) bool { return b >= 'a' && b <= 'z' }

@@ -21,7 +21,7 @@ func (t *Text) Words() []Word {
 			continue
 		}
 		j := i + 1
-		for j < len(t.S) && isWord(t.S, j) {
+		for j < len(t.S) && (isLetter(t.S[j]) || isWord(t.S, j)) {
 			j++
 		}
 		words = append(words, Word{Start: i, End: j, S: contracted(t.S[i:j])})
@@ -68,14 +68,17 @@ func contracted(s string) string {
 
 // joinSpaced puts single letters with single marks between them together.
 func joinSpaced(s string, words []Word) []Word {
-	out := words[:0]
+	n := 0 // in place: never ahead of what is read
 	for i := 0; i < len(words); {
 		j := i + 1
 		for j < len(words) && single(words[j-1]) && single(words[j]) && words[j].Start == words[j-1].End+1 && s[words[j].Start-1] != '\n' {
 			j++
 		}
 		if j-i < minSpaced {
-			out = append(out, words[i:j]...) // in place: never ahead of what is read
+			if n != i {
+				copy(words[n:], words[i:j])
+			}
+			n += j - i
 			i = j
 			continue
 		}
@@ -83,10 +86,11 @@ func joinSpaced(s string, words []Word) []Word {
 		for _, w := range words[i:j] {
 			letters = append(letters, s[w.Start])
 		}
-		out = append(out, Word{Start: words[i].Start, End: words[j-1].End, S: string(letters), Spaced: true})
+		words[n] = Word{Start: words[i].Start, End: words[j-1].End, S: string(letters), Spaced: true}
+		n++
 		i = j
 	}
-	return out
+	return words[:n]
 }
 
 func single(w Word) bool { return w.End-w.Start == 1 }
