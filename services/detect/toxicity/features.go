@@ -1,10 +1,6 @@
 package toxicity
 
-import (
-	"strings"
-
-	"github.com/llama-mapper/llama-mapper/services/detect/fold"
-)
+import "github.com/llama-mapper/llama-mapper/services/detect/fold"
 
 // Buckets is how many weights each label has.
 const Buckets = 1 << 15
@@ -34,7 +30,7 @@ func (x *lexicon) segments(text *fold.Text, f func(segment)) {
 	}
 	for from := 0; from < len(words); {
 		to := from + 1
-		for to < len(words) && to-from < maxSegment && !strings.ContainsAny(between(text.S, words, to), ".!?\n;") {
+		for to < len(words) && to-from < maxSegment && !ends(between(text.S, words, to)) {
 			to++
 		}
 		f(segment{words[from:to], classes[from:to], odd[from:to]})
@@ -46,6 +42,17 @@ func (x *lexicon) segments(text *fold.Text, f func(segment)) {
 func between(s string, words []fold.Word, i int) string {
 	a := words[i-1].End
 	return s[a:min(words[i].Start, a+4)]
+}
+
+// ends says whether a sentence ends in what is between two words.
+func ends(between string) bool {
+	for i := range len(between) {
+		switch between[i] {
+		case '.', '!', '?', '\n', ';':
+			return true
+		}
+	}
+	return false
 }
 
 const (
@@ -60,38 +67,36 @@ func bucket(h uint32) uint32 { return (h ^ h>>15) % Buckets }
 // aGroup stands for the words for groups of people in the model's eyes: it must not learn which one is spoken about.
 const aGroup = "<group>"
 
-// features calls f with the bucket of each feature of the segment: character n-grams of 3 to 5 within a word and its
-// borders, rows of two words, and rows of two and three classes of the lexicon, with and without a word between.
-func (s segment) features(group int, f func(uint32)) {
+// features appends the bucket of each feature of the segment: character n-grams of 3 to 5 within a word and its borders,
+// rows of two words, and rows of two and three classes of the lexicon, with and without a word between.
+func (s segment) features(group int, into []uint32) []uint32 {
 	var before uint32
 	for i, w := range s.words {
 		text := w.S[:min(len(w.S), maxLetters)]
 		if s.classes[i] == group {
 			text = aGroup
 		}
-		grams(text, f)
+		into = grams(text, into)
 		h := uint32(fnvOffset)
 		for i := range len(text) {
 			h = mix(h, text[i])
 		}
-		f(bucket(mix(mix(h, 'w'), 1)))
-		f(bucket((before*31 ^ h) * fnvPrime))
+		into = append(into, bucket(mix(mix(h, 'w'), 1)), bucket((before*31^h)*fnvPrime))
 		before = h
 	}
 	a, b := 0, 0 // the two classes before
 	for _, c := range s.classes {
 		if c > 0 {
-			f(classFeature(1, c, 0, 0))
-			f(classFeature(2, b, c, 0))
-			f(classFeature(3, a, b, c))
+			into = append(into, classFeature(1, c, 0, 0), classFeature(2, b, c, 0), classFeature(3, a, b, c))
 			a, b = b, c
 		}
 	}
 	for i, c := range s.classes { // next to each other
 		if i > 0 && c > 0 && s.classes[i-1] > 0 {
-			f(classFeature(4, s.classes[i-1], c, 0))
+			into = append(into, classFeature(4, s.classes[i-1], c, 0))
 		}
 	}
+	return into
 }
 
 func classFeature(kind, a, b, c int) uint32 {
@@ -102,26 +107,26 @@ func classFeature(kind, a, b, c int) uint32 {
 	return bucket(mix(h, 0xff))
 }
 
-func grams(w string, f func(uint32)) {
-	at := func(i int) byte {
-		if i == 0 || i > len(w) {
-			return '_'
-		}
-		return w[i-1]
-	}
-	for i := 0; i < len(w)+2; i++ {
+// grams appends the buckets of the n-grams of a word of maxLetters at most.
+func grams(word string, into []uint32) []uint32 {
+	var room [maxLetters + 2]byte
+	w := room[:len(word)+2]
+	w[0], w[len(word)+1] = '_', '_'
+	copy(w[1:], word)
+	for i := range w {
 		h := uint32(fnvOffset)
-		for n := 1; n <= 5 && i+n <= len(w)+2; n++ {
-			h = mix(h, at(i+n-1))
-			if n >= 3 {
-				f(bucket(mix(h, byte(n))))
+		for n, b := range w[i:min(i+5, len(w))] {
+			if h = mix(h, b); n >= 2 {
+				into = append(into, bucket(mix(h, byte(n+1))))
 			}
 		}
 	}
+	return into
 }
 
 // Features are the buckets of all of a text, segment by segment: what the trainer learns from.
-func Features(text string, f func(uint32)) {
+func Features(text string) (all []uint32) {
 	plain := fold.New(text)
-	builtin.lex.segments(&plain, func(s segment) { s.features(builtin.kinds.group, f) })
+	builtin.lex.segments(&plain, func(s segment) { all = s.features(builtin.kinds.group, all) })
+	return all
 }

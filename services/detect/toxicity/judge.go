@@ -36,12 +36,12 @@ const (
 	identity
 )
 
-// judge scores a segment: the model's score or what a rule says, whichever is more.
-func (d *Detector) judge(text *fold.Text, s segment) [6]verdict {
+// judge scores a segment: the model's score of its features or what a rule says, whichever is more.
+func (d *Detector) judge(text *fold.Text, s segment, features []uint32) [6]verdict {
 	var out [6]verdict
 	if d.model != nil {
 		most := d.most(s)
-		for l, p := range d.model.scores(s, d.kinds.group) {
+		for l, p := range d.model.scores(features) {
 			out[l] = verdict{min(p, most), 0, len(s.words) - 1, "model"}
 		}
 	}
@@ -59,7 +59,7 @@ func (d *Detector) judge(text *fold.Text, s segment) [6]verdict {
 		out[severe].atLeast(lowered(severeTogether, mention, quoted), 0, len(s.words)-1, "several together")
 	}
 	for l := severe; l <= identity; l++ {
-		if v := out[l]; v.score > out[toxic].score {
+		if v := out[l]; v.score >= minScore && v.score > out[toxic].score {
 			out[toxic] = verdict{v.score, v.from, v.to, v.why + " (" + strings.ToLower(Labels[l]) + ")"}
 		}
 	}

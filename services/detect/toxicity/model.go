@@ -65,24 +65,31 @@ func loadModel(b []byte) (*Model, error) {
 	return m, nil
 }
 
-// scores are the calibrated scores of a segment.
-func (m *Model) scores(s segment, group int) (out [6]float64) {
+// scores are the calibrated scores of a segment by the buckets of its features. What is too little to be said is 0.
+func (m *Model) scores(features []uint32) (out [6]float64) {
 	var sums [6]int32
-	n := 0
-	s.features(group, func(b uint32) {
-		w := m.weights[int(b)*6 : int(b)*6+6]
-		for l := range sums {
-			sums[l] += int32(w[l])
-		}
-		n++
-	})
+	for _, b := range features {
+		w := (*[6]int8)(m.weights[b*6:])
+		sums[0] += int32(w[0])
+		sums[1] += int32(w[1])
+		sums[2] += int32(w[2])
+		sums[3] += int32(w[3])
+		sums[4] += int32(w[4])
+		sums[5] += int32(w[5])
+	}
+	weight := Weight(len(features))
 	for l := range out {
 		h := m.head.Label[l]
-		z := float64(sums[l])*float64(h.Scale)*Weight(n) + float64(h.Bias)
-		out[l] = 1 / (1 + math.Exp(-(float64(h.A)*z + float64(h.B))))
+		z := float64(sums[l])*float64(h.Scale)*weight + float64(h.Bias)
+		if x := float64(h.A)*z + float64(h.B); x > tooLittle {
+			out[l] = 1 / (1 + math.Exp(-x))
+		}
 	}
 	return out
 }
+
+// tooLittle makes a score below minScore.
+const tooLittle = -0.85
 
 // Weight is what each of n features counts: a long segment is not more certain for its length alone.
 func Weight(n int) float64 { return 1 / math.Sqrt(float64(max(n, 1))) }

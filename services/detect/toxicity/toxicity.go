@@ -65,6 +65,7 @@ func (d *Detector) Detect(ctx context.Context, content string) ([]detect.Hit, er
 	unescaped, back, _ := fold.Unescape(content)
 	text := fold.New(unescaped)
 	var hits []detect.Hit
+	var features []uint32
 	n, stopped := 0, error(nil)
 	d.lex.segments(&text, func(s segment) {
 		if n++; n%pause == 0 {
@@ -73,7 +74,8 @@ func (d *Detector) Detect(ctx context.Context, content string) ([]detect.Hit, er
 		if stopped != nil || len(hits) >= maxHits {
 			return
 		}
-		for l, v := range d.judge(&text, s) {
+		features = s.features(d.kinds.group, features[:0])
+		for l, v := range d.judge(&text, s, features) {
 			if v.score < minScore || len(hits) >= maxHits {
 				continue
 			}

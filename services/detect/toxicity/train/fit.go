@@ -23,7 +23,7 @@ func examples(lines []line) []example {
 			held, last = held+1, l.template
 		}
 		out[i].held = held%5 == 0
-		toxicity.Features(l.text, func(b uint32) { out[i].features = append(out[i].features, b) })
+		out[i].features = toxicity.Features(l.text)
 		for k, name := range toxicity.Labels {
 			for _, has := range strings.Split(l.labels, ",") {
 				out[i].labels[k] = out[i].labels[k] || has == name
