@@ -1,6 +1,7 @@
 package toxicity
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/llama-mapper/llama-mapper/services/detect/fold"
@@ -39,24 +40,14 @@ const (
 // judge scores a segment: the model's score of its features or what a rule says, whichever is more.
 func (d *Detector) judge(text *fold.Text, s segment, features []uint32) [6]verdict {
 	var out [6]verdict
+	most := d.most(s)
 	if d.model != nil {
-		most := d.most(s)
 		for l, p := range d.model.scores(features) {
 			out[l] = verdict{min(p, most), 0, len(s.words) - 1, "model"}
 		}
 	}
-	mention, quoted := false, strings.ContainsAny(around(text.S, s), "\"`")
-	for _, c := range s.classes {
-		mention = mention || c == d.kinds.mention
-	}
-	for i, c := range s.classes {
-		d.word(&out, s, i, c, mention, quoted)
-	}
-	if i, j := d.threat(s); j > 0 {
-		out[threat].atLeast(lowered(threatened, mention, false), i, j, "announced violence")
-	}
-	if out[identity].score >= 0.5 && (out[obscene].score >= 0.5 || out[threat].score >= 0.5) || out[threat].score >= 0.5 && out[obscene].score >= 0.5 {
-		out[severe].atLeast(lowered(severeTogether, mention, quoted), 0, len(s.words)-1, "several together")
+	if most == 1 { // else no rule has a word to go by
+		d.rules(&out, text, s)
 	}
 	for l := severe; l <= identity; l++ {
 		if v := out[l]; v.score >= minScore && v.score > out[toxic].score {
@@ -64,6 +55,20 @@ func (d *Detector) judge(text *fold.Text, s segment, features []uint32) [6]verdi
 		}
 	}
 	return out
+}
+
+// rules puts what rules say over the model's verdicts, where it is more.
+func (d *Detector) rules(out *[6]verdict, text *fold.Text, s segment) {
+	mention, quoted := slices.Contains(s.classes, d.kinds.mention), strings.ContainsAny(around(text.S, s), "\"`")
+	for i, c := range s.classes {
+		d.word(out, s, i, c, mention, quoted)
+	}
+	if i, j := d.threat(s); j > 0 {
+		out[threat].atLeast(lowered(threatened, mention, false), i, j, "announced violence")
+	}
+	if out[identity].score >= 0.5 && (out[obscene].score >= 0.5 || out[threat].score >= 0.5) || out[threat].score >= 0.5 && out[obscene].score >= 0.5 {
+		out[severe].atLeast(lowered(severeTogether, mention, quoted), 0, len(s.words)-1, "several together")
+	}
 }
 
 // most is what the model may say of a segment at most if no word of the lexicon is against

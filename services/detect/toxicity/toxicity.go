@@ -65,7 +65,7 @@ func (d *Detector) Detect(ctx context.Context, content string) ([]detect.Hit, er
 	unescaped, back, _ := fold.Unescape(content)
 	text := fold.New(unescaped)
 	var hits []detect.Hit
-	var features []uint32
+	features := make([]uint32, 0, 1024)
 	n, stopped := 0, error(nil)
 	d.lex.segments(&text, func(s segment) {
 		if n++; n%pause == 0 {
