@@ -68,9 +68,11 @@ func TestWords(t *testing.T) {
 		t.Helper()
 		text := New(content)
 		var got []string
-		for _, w := range text.Words() {
-			got = append(got, w.S)
-		}
+		text.Words(func(words []Word) {
+			for _, w := range words {
+				got = append(got, w.S)
+			}
+		})
 		if strings.Join(got, "|") != strings.Join(want, "|") {
 			t.Errorf("%q: got %q, want %q", content, got, want)
 		}
@@ -129,11 +131,13 @@ func FuzzNew(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content string) {
 		plain, _, _ := Unescape(content)
 		text := New(plain)
-		for _, w := range text.Words() {
-			if w.Start >= w.End || w.End > len(text.S) {
-				t.Fatalf("%+v of %d", w, len(text.S))
+		text.Words(func(words []Word) {
+			for _, w := range words {
+				if w.Start >= w.End || w.End > len(text.S) {
+					t.Fatalf("%+v of %d", w, len(text.S))
+				}
+				Readings(w.S, func([]byte) {})
 			}
-			Readings(w.S, func([]byte) {})
-		}
+		})
 	})
 }

@@ -1,6 +1,9 @@
 package fold
 
-import "strings"
+import (
+	"strings"
+	"sync"
+)
 
 // Word is a word of a Text: letters and digits, and signs among them that stand for letters.
 type Word struct {
@@ -12,9 +15,13 @@ type Word struct {
 // minSpaced is from how many single letters in a row on they are one word.
 const minSpaced = 4
 
-// Words are the words of the text in order.
-func (t *Text) Words() []Word {
-	words := make([]Word, 0, len(t.S)/4+1)
+// rooms are slices of words for Words to use again, empty of any text.
+var rooms = sync.Pool{New: func() any { return new([]Word) }}
+
+// Words calls f with the words of the text in order. The slice is f's only until it returns.
+func (t *Text) Words(f func([]Word)) {
+	room := rooms.Get().(*[]Word)
+	words := (*room)[:0]
 	for i := 0; i < len(t.S); {
 		if !isWord(t.S, i) {
 			i++
@@ -27,7 +34,10 @@ func (t *Text) Words() []Word {
 		words = append(words, Word{Start: i, End: j, S: contracted(t.S[i:j])})
 		i = j
 	}
-	return joinSpaced(t.S, words)
+	f(joinSpaced(t.S, words))
+	clear(words)
+	*room = words
+	rooms.Put(room)
 }
 
 // isWord says whether the byte at i belongs to a word. A sign does between letters, where it is one of them.

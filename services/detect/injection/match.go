@@ -35,28 +35,36 @@ var small = map[string]bool{
 
 // read makes a sentence of a plain text.
 func (g *grammar) read(text *fold.Text) *sentence {
-	words := text.Words()
-	s := &sentence{sets: make([][]uint64, g.concepts), tokens: make([]token, 0, len(words))}
-	var found []concept
-	size := len(words)
-	for i, w := range words {
-		found = lookup(g, w.S, found[:0])
-		odd := w.Spaced || len(found) > 0 && text.Odd(w.Start, w.End)
-		if len(found) == 0 {
-			fold.Readings(w.S, func(b []byte) { found = lookup(g, b, found) })
-			odd = odd || len(found) > 0
+	s := &sentence{sets: make([][]uint64, g.concepts)}
+	text.Words(func(words []fold.Word) {
+		s.tokens = make([]token, 0, len(words))
+		var found []concept
+		for i := range words {
+			found = s.word(g, text, words, i, found[:0])
 		}
-		if len(found) == 0 || len(w.S) < minStem { // "on" may be the end of instructi-on
-			before := len(found)
-			found = g.joined(text.S, words, i, found)
-			odd = odd || len(found) > before
-		}
-		if (len(found) == 0 && len(w.S) >= minGlued || w.Spaced) && s.glued(g, w, size) {
-			continue
-		}
-		s.add(token{w.Start, w.End, odd}, found, size)
-	}
+	})
 	return s
+}
+
+// word adds the word i, or what it is made of. found is room for its concepts.
+func (s *sentence) word(g *grammar, text *fold.Text, words []fold.Word, i int, found []concept) []concept {
+	w, size := words[i], len(words)
+	found = lookup(g, w.S, found)
+	odd := w.Spaced || len(found) > 0 && text.Odd(w.Start, w.End)
+	if len(found) == 0 {
+		fold.Readings(w.S, func(b []byte) { found = lookup(g, b, found) })
+		odd = odd || len(found) > 0
+	}
+	if len(found) == 0 || len(w.S) < minStem { // "on" may be the end of instructi-on
+		before := len(found)
+		found = g.joined(text.S, words, i, found)
+		odd = odd || len(found) > before
+	}
+	if (len(found) == 0 && len(w.S) >= minGlued || w.Spaced) && s.glued(g, w, size) {
+		return found
+	}
+	s.add(token{w.Start, w.End, odd}, found, size)
+	return found
 }
 
 // joins says whether the mark between two parts may be there to break a word.

@@ -21,21 +21,22 @@ type segment struct {
 	odd     []bool // disguised
 }
 
-// segments cuts the words of a plain text at the ends of sentences.
+// segments cuts the words of a plain text at the ends of sentences. A segment is f's only until it returns.
 func (x *lexicon) segments(text *fold.Text, f func(segment)) {
-	words := text.Words()
-	classes, odd := make([]int, len(words)), make([]bool, len(words))
-	for i, w := range words {
-		classes[i], odd[i] = x.class(w.S)
-	}
-	for from := 0; from < len(words); {
-		to := from + 1
-		for to < len(words) && to-from < maxSegment && !ends(between(text.S, words, to)) {
-			to++
+	text.Words(func(words []fold.Word) {
+		classes, odd := make([]int, len(words)), make([]bool, len(words))
+		for i, w := range words {
+			classes[i], odd[i] = x.class(w.S)
 		}
-		f(segment{words[from:to], classes[from:to], odd[from:to]})
-		from = to
-	}
+		for from := 0; from < len(words); {
+			to := from + 1
+			for to < len(words) && to-from < maxSegment && !ends(between(text.S, words, to)) {
+				to++
+			}
+			f(segment{words[from:to], classes[from:to], odd[from:to]})
+			from = to
+		}
+	})
 }
 
 // between is what stands before the word i, a few bytes of it.
