@@ -2,6 +2,7 @@ package injection
 
 import (
 	"math/bits"
+	"sync"
 
 	"github.com/llama-mapper/llama-mapper/services/detect/fold"
 )
@@ -15,7 +16,7 @@ type token struct {
 // sentence is a text as the rules see it: for each concept the set of tokens that are of it.
 type sentence struct {
 	tokens []token
-	sets   [][]uint64 // by concept; nil where no token is of it
+	sets   [][]uint64 // by concept; empty where no token is of it
 }
 
 // Bounds of taking words apart: what is longer than minGlued and known as nothing may be words written together.
@@ -33,17 +34,24 @@ var small = map[string]bool{
 	"are": true, "now": true, "for": true, "with": true, "from": true, "that": true, "this": true,
 }
 
-// read makes a sentence of a plain text.
-func (g *grammar) read(text *fold.Text) *sentence {
-	s := &sentence{sets: make([][]uint64, g.concepts)}
+// sentences are used again: their memory is most of what a content takes. They have nothing of its text.
+var sentences = sync.Pool{New: func() any { return new(sentence) }}
+
+// read makes s a plain text's.
+func (s *sentence) read(g *grammar, text *fold.Text) {
+	s.tokens = s.tokens[:0]
+	if len(s.sets) < g.concepts {
+		s.sets = make([][]uint64, g.concepts)
+	}
+	for c := range s.sets {
+		s.sets[c] = s.sets[c][:0]
+	}
 	text.Words(func(words []fold.Word) {
-		s.tokens = make([]token, 0, len(words))
 		var found []concept
 		for i := range words {
 			found = s.word(g, text, words, i, found[:0])
 		}
 	})
-	return s
 }
 
 // word adds the word i, or what it is made of. found is room for its concepts.

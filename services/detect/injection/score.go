@@ -47,7 +47,9 @@ func raise(score, share float64) float64 { return 1 - (1-score)*(1-share) }
 // scan finds what the layer has, and the layers that are encoded in it.
 func (d *Detector) scan(l *layer) ([]finding, []layer) {
 	text := fold.New(l.text)
-	s := d.g.read(&text)
+	s := sentences.Get().(*sentence)
+	defer sentences.Put(s)
+	s.read(d.g, &text)
 	v := view{d: d, l: l, text: &text, s: s, hidden: regions(text.S), quotes: quotes(text.S)}
 	var out []finding
 	s.matches(d.g, func(m match) {
