@@ -90,13 +90,18 @@ func (l *layer) payloads() []layer {
 	return append(out, l.pairs()...)
 }
 
-func base64Byte(b byte) bool {
-	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '+' || b == '/' || b == '-' || b == '_'
+// base64Bytes and hexBytes are the bytes of both encodings; those of addresses are in the first too.
+var base64Bytes, hexBytes = setOf("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"), setOf("0123456789ABCDEFabcdef")
+
+func setOf(chars string) (set [256]bool) {
+	for i := range len(chars) {
+		set[chars[i]] = true
+	}
+	return set
 }
 
-func hexByte(b byte) bool {
-	return b >= 'a' && b <= 'f' || b >= 'A' && b <= 'F' || b >= '0' && b <= '9'
-}
+func base64Byte(b byte) bool { return base64Bytes[b] }
+func hexByte(b byte) bool    { return hexBytes[b] }
 
 // decodeRun decodes a run of characters if a readable text comes out.
 func decodeRun(run string) (text, via string) {
@@ -139,6 +144,10 @@ func (l *layer) pairs() []layer {
 	var out []layer
 	s := l.text
 	for i := 0; i+2 < len(s); {
+		if !hexByte(s[i]) || !hexByte(s[i+1]) {
+			i++
+			continue
+		}
 		width, base := 2, 16
 		if group(s[i:], 8, 2) {
 			width, base = 8, 2

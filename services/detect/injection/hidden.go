@@ -27,10 +27,17 @@ type unseen struct {
 
 // invisible finds the runs in one pass. What it decodes is scanned like any other text.
 func invisible(content string) []unseen {
+	i := 0
+	for i < len(content) && content[i] < utf8.RuneSelf {
+		i++
+	}
+	if i == len(content) {
+		return nil
+	}
 	var out []unseen
 	splits := 0
 	rtl := mostlyRTL(content)
-	for i := 0; i < len(content); {
+	for i < len(content) {
 		if content[i] < utf8.RuneSelf {
 			i++
 			continue

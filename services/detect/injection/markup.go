@@ -59,12 +59,27 @@ type spot struct {
 	start, end  int
 }
 
+// marks are the bytes that spots looks at inside a line.
+var marks = func() (set [256]bool) {
+	for _, list := range delimiters {
+		for _, d := range list {
+			set[d.text[0]] = set[d.text[0]] || !d.line
+		}
+	}
+	set['\n'], set['!'], set['<'] = true, true, true
+	return set
+}()
+
 // spots finds the delimiters and the pictures that carry data away.
 func spots(s string) []spot {
 	var out []spot
 	line := true // only blanks since the line began
 	for i := 0; i < len(s); {
 		b := s[i]
+		if !line && !marks[b] {
+			i++
+			continue
+		}
 		if b == '\n' {
 			line = true
 			i++
