@@ -1,5 +1,7 @@
 package pii
 
+import "strings"
+
 // rule is one kind of number: what it looks like, what must hold for it, and how sure that makes us.
 type rule struct {
 	label  string
@@ -18,20 +20,32 @@ type shape struct {
 	*rule
 }
 
-// shapeTable is the shapes by the length of their first run of letters and digits, and by whether it starts with a
-// digit.
-type shapeTable [2][longest][]shape
+// shapeTable is the shapes by the length of their first run of letters and digits, and by what it is of.
+type shapeTable [4][longest][]shape
+
+// What a run is of.
+const (
+	allLetters = iota
+	allDigits
+	letterFirst // and digits
+	digitFirst  // and letters
+)
 
 func (t *shapeTable) add(form string, r *rule) {
 	n := 0
 	for n < len(form) && (form[n] == '9' || form[n] == 'A' || form[n] == 'X') {
 		n++
 	}
-	if form[0] != '9' {
-		t[0][n] = append(t[0][n], shape{form, r})
-	}
-	if form[0] != 'A' {
-		t[1][n] = append(t[1][n], shape{form, r})
+	run := form[:n]
+	for of, fits := range [...]bool{
+		allLetters:  !strings.Contains(run, "9"),
+		allDigits:   !strings.Contains(run, "A"),
+		letterFirst: run[0] != '9',
+		digitFirst:  run[0] != 'A',
+	} {
+		if fits {
+			t[of][n] = append(t[of][n], shape{form, r})
+		}
 	}
 }
 
@@ -76,14 +90,19 @@ func match(form, s string, out *[longest]byte, upper bool) (read, wrote int) {
 // shapes tries every shape that can start at a word.
 func (s *scan) shapes(i int) {
 	w := s.words[i]
-	if n := w.end - w.start; n < longest {
-		kind := 0
-		if digit(s.content[w.start]) {
-			kind = 1
-		}
-		for _, sh := range s.table[kind][n] {
-			s.shape(i, sh)
-		}
+	n, of := w.end-w.start, letterFirst
+	switch {
+	case n >= longest:
+		return
+	case w.digits == 0:
+		of = allLetters
+	case w.digits == n:
+		of = allDigits
+	case digit(s.content[w.start]):
+		of = digitFirst
+	}
+	for _, sh := range s.table[of][n] {
+		s.shape(i, sh)
 	}
 }
 
