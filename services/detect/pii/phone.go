@@ -35,8 +35,11 @@ func (s *scan) phone(i int) {
 	if start > 1 && !plus && goesOn(s.content, start) || start > 0 && strings.IndexByte("$€£#=_.@", s.content[start-1]) >= 0 && !plus {
 		return
 	}
-	told := near(s.words, i, i, ofPhone)
 	ends := s.phoneEnds(i, start)
+	if len(ends) == 0 {
+		return
+	}
+	told := near(s.words, i, i, ofPhone)
 	for k := len(ends) - 1; k >= 0; k-- {
 		e := ends[k]
 		if plus {
@@ -71,8 +74,20 @@ func (s *scan) international(start, end int, told bool) bool {
 }
 
 func possible(text string) bool {
-	n, err := phonenumbers.Parse(text, "")
+	n, err := phonenumbers.Parse(bare(text), "")
 	return err == nil && phonenumbers.IsPossibleNumber(n)
+}
+
+// bare is a number without what separates its digits: the tables do not ask for it, and it takes longer to read than
+// they do.
+func bare(text string) string {
+	b := make([]byte, 0, phoneLength)
+	for i := range len(text) {
+		if c := text[i]; digit(c) || c == '+' {
+			b = append(b, c)
+		}
+	}
+	return string(b)
 }
 
 // phoneEnds is where a number that starts there may end: behind each group of digits, as long as it can be one.
@@ -152,6 +167,6 @@ func (s *scan) validPhone(text, region string) bool {
 	if s.phones++; s.phones > maxPhones {
 		return true
 	}
-	n, err := phonenumbers.Parse(text, region)
+	n, err := phonenumbers.Parse(bare(text), region)
 	return err == nil && phonenumbers.IsValidNumber(n)
 }

@@ -3,6 +3,9 @@ package pii
 import (
 	"testing"
 
+	"github.com/nyaruka/phonenumbers"
+	"pgregory.net/rapid"
+
 	"github.com/llama-mapper/llama-mapper/services/detect/detecttest"
 )
 
@@ -21,6 +24,24 @@ func TestLinear(t *testing.T) {
 
 func TestPlaces(t *testing.T) {
 	detecttest.Places(t, New(), "jo@example.com", "4111 1111 1111 1111", "DE89370400440532013000", "+44 20 7946 0958", "198.51.100.23")
+}
+
+// What separates the digits of a telephone number, of minPhone at least, does not change what it is.
+func TestBare(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		groups := rapid.SliceOfN(rapid.StringMatching(`[0-9]{1,5}`), 0, 4).Draw(t, "groups")
+		text := rapid.SampledFrom([]string{"", "+", "(", "(+", "+44 ", "+49 (0) ", "+1 ", "+39 "}).Draw(t, "head") + rapid.StringMatching(`[0-9]{3}[ .-][0-9]{4}`).Draw(t, "first")
+		for _, g := range groups {
+			text += rapid.SampledFrom([]string{" ", "-", ".", "/", ") ", ")", " (", "(", ")-", " - ", "\u00a0"}).Draw(t, "gap") + g
+		}
+		for _, region := range []string{"", "US", "GB", "PL"} {
+			got, err := phonenumbers.Parse(bare(text), region)
+			want, wantErr := phonenumbers.Parse(text, region)
+			if (err == nil) != (wantErr == nil) || err == nil && got.String() != want.String() {
+				t.Fatalf("%q in %q: %v %v, want %v %v", text, region, got, err, want, wantErr)
+			}
+		}
+	})
 }
 
 func TestCancelled(t *testing.T) { detecttest.Cancelled(t, New()) }
