@@ -66,7 +66,10 @@ func (s *scan) add(label string, score float64, start, end int, rule string) {
 // the longer.
 func (d *Detector) Detect(ctx context.Context, content string) ([]detect.Hit, error) {
 	s := &scan{content: content, table: &d.table}
-	s.words = split(content, make([]word, 0, len(content)/5+8), d.vocabulary)
+	room := rooms.Get().(*[]word)
+	defer rooms.Put(room)
+	*room = split(content, (*room)[:0], d.vocabulary)
+	s.words = *room
 	for i := range s.words {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -2,6 +2,7 @@ package pii
 
 import (
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -13,6 +14,9 @@ type word struct {
 	topics     topics // that it speaks of
 }
 
+// rooms are slices of words to be used again. They have nothing of a content's text.
+var rooms = sync.Pool{New: func() any { return new([]word) }}
+
 // topics is a set of what a word can speak of.
 type topics uint64
 
@@ -20,6 +24,10 @@ type topics uint64
 func split(content string, words []word, vocabulary map[string]topics) []word {
 	var lower [longest]byte
 	for i := 0; i < len(content); {
+		if content[i] < '0' { // a blank, as most of what is between words
+			i++
+			continue
+		}
 		w, n := word{start: i}, 0
 		for i < len(content) {
 			c := content[i]
