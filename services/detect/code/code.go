@@ -81,9 +81,10 @@ func (d *Detector) Detect(ctx context.Context, content string) ([]detect.Hit, er
 		if !d.begins(lower, i) {
 			continue
 		}
+		inside := i > 0 && wordByte(lower[i-1])
 		for k := range d.byFirst[lower[i]] {
 			r := &d.byFirst[lower[i]][k]
-			if !strings.HasPrefix(lower[i:], r.key) || r.word && i > 0 && wordByte(lower[i-1]) {
+			if r.word && inside || !strings.HasPrefix(lower[i:], r.key) {
 				continue
 			}
 			if next := i + len(r.key); next < len(lower) && lower[next] == lower[next-1] && !wordByte(lower[next]) && len(r.key) > 1 && lower[next] == r.key[0] {
@@ -95,8 +96,11 @@ func (d *Detector) Detect(ctx context.Context, content string) ([]detect.Hit, er
 				}
 				continue
 			}
+			if r.context != nil && !r.context(lower, i) {
+				continue
+			}
 			m := r.pattern.FindStringIndex(lower[i:min(len(lower), i+window)])
-			if m == nil || m[1] == 0 || r.context != nil && !r.context(lower, i) {
+			if m == nil || m[1] == 0 {
 				continue
 			}
 			end := i + m[1]

@@ -31,7 +31,7 @@ func shape(pattern string) *regexp.Regexp { return regexp.MustCompile(`^(?:` + p
 func sqlRules() []rule {
 	return []rule{
 		{label: sql, name: "sql: a quote, or, and a truth", score: 0.9, keys: `'¦"`,
-			pattern: shape(`['"]\)*\s*(?:or|and|\|\||&&)\s*\(*\s*['"]?\w+['"]?\s*(?:=|<|>|like|is\b)\s*['"]?\w*`)},
+			pattern: shape(`['"]\)*\s*(?:or|and|\|\||&&)\s*\(*\s*['"]?\w+['"]?\s*(?:=|<|>|like|is\b)\s*['"]?\w*`), context: goesOn},
 		{label: sql, name: "sql: or and a truth of numbers", score: 0.85, keys: "or ¦or(¦and ", word: true, pattern: shape(`(?:or|and)[\s(]+(\d+)\s*=\s*\d+(?:\s*--|\s*#|\s*$|\s*;|\s*\)|\s+)`), context: sameNumber},
 		{label: sql, name: "sql: union select of columns that are not there", score: 0.9, keys: "union", word: true,
 			pattern: shape(`union(?:\s|/\*[^*]{0,20}\*/|\+|%20)+(?:(?:all|distinct)(?:\s|\+|%20)+)?select(?:\s|\+|%20)+(?:null|\d+\s*,|@@|[^;\n]{0,120}(?:information_schema|--|\bpassword\b|\bversion\(\)|\bchar\(|sqlite_master))`)},
@@ -43,6 +43,12 @@ func sqlRules() []rule {
 			pattern: shape(`(?:xp_cmdshell\b|into (?:out|dump)file\s+['"]|(?:extractvalue|updatexml)\([^)\n]{0,60}(?:concat|select)|load_file\(\s*(?:['"]|0x|char))`)},
 		{label: sql, name: "sql: a quote and a comment", score: 0.7, keys: "'", pattern: shape(`'\)*[ \t]*(?:--|#|/\*)(?:\s|$|')`), context: openQuote},
 	}
+}
+
+// goesOn says whether or, and, || or && may be what follows the quote at i: the pattern takes longer to say no.
+func goesOn(lower string, i int) bool {
+	rest := strings.TrimLeft(strings.TrimLeft(lower[i+1:min(len(lower), i+window)], ")"), " \t\n\f\r")
+	return rest != "" && strings.IndexByte("oa|&", rest[0]) >= 0
 }
 
 // sameNumber says whether both sides of = are one number: anything else may be said in a sentence.
