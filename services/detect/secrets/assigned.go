@@ -169,7 +169,7 @@ func guess(v string, quoted bool) float64 {
 // said tries a secret that a sentence tells: the password is hunter2.
 func (s *scan) said(i int) {
 	rest := s.content[i:]
-	if len(rest) < 2 || strings.IndexByte("ilet", rest[1]) < 0 {
+	if len(rest) < 2 || rest[1] != 'i' && rest[1] != 'l' && rest[1] != 'e' && rest[1] != 't' {
 		return
 	}
 	for _, verb := range []string{" is ", " ist ", " lautet ", " est ", " es ", " to "} {

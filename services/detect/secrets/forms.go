@@ -107,7 +107,7 @@ func (s *scan) telegram(i int) {
 // header tries what follows the name of a scheme of HTTP authentication.
 func (s *scan) header(i int) {
 	rest := s.content[i:min(len(s.content), i+maxHeader)]
-	if len(rest) < 15 {
+	if len(rest) < 15 || rest[0]|0x20 != 'b' {
 		return
 	}
 	switch {

@@ -144,7 +144,8 @@ func alnum(c byte) bool {
 // known tries the forms of providers, and then those that have no prefix.
 func (s *scan) known(i int) {
 	rest := s.content[i:]
-	for _, p := range s.byFirst[rest[0]] {
+	for k := range s.byFirst[rest[0]] {
+		p := &s.byFirst[rest[0]][k]
 		if len(rest) < 2 || rest[1] != p.prefix[1] || !strings.HasPrefix(rest, p.prefix) {
 			continue
 		}
