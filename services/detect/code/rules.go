@@ -31,7 +31,7 @@ func shape(pattern string) *regexp.Regexp { return regexp.MustCompile(`^(?:` + p
 func sqlRules() []rule {
 	return []rule{
 		{label: sql, name: "sql: a quote, or, and a truth", score: 0.9, keys: `'¦"`,
-			pattern: shape(`['"]\)*\s*(?:or|and|\|\||&&)\s*\(*\s*['"]?\w+['"]?\s*(?:=|<|>|like|is\b)\s*['"]?\w*`), context: goesOn},
+			pattern: shape(`['"]\)*\s*(?:or|and|\|\||&&)\s*\(*\s*['"]?\w+['"]?\s*(?:=|<|>|like|is\b)\s*['"]?\w*`), context: connects},
 		{label: sql, name: "sql: or and a truth of numbers", score: 0.85, keys: "or ¦or(¦and ", word: true, pattern: shape(`(?:or|and)[\s(]+(\d+)\s*=\s*\d+(?:\s*--|\s*#|\s*$|\s*;|\s*\)|\s+)`), context: sameNumber},
 		{label: sql, name: "sql: union select of columns that are not there", score: 0.9, keys: "union", word: true,
 			pattern: shape(`union(?:\s|/\*[^*]{0,20}\*/|\+|%20)+(?:(?:all|distinct)(?:\s|\+|%20)+)?select(?:\s|\+|%20)+(?:null|\d+\s*,|@@|[^;\n]{0,120}(?:information_schema|--|\bpassword\b|\bversion\(\)|\bchar\(|sqlite_master))`)},
@@ -45,22 +45,33 @@ func sqlRules() []rule {
 	}
 }
 
-// goesOn says whether or, and, || or && may be what follows the quote at i: the pattern takes longer to say no.
-func goesOn(lower string, i int) bool {
-	rest := strings.TrimLeft(strings.TrimLeft(lower[i+1:min(len(lower), i+window)], ")"), " \t\n\f\r")
-	return rest != "" && strings.IndexByte("oa|&", rest[0]) >= 0
+// follows says whether one of the bytes of set is the first behind the byte at i, brackets and blanks aside: asked before
+// a pattern that needs one, which takes longer to say no.
+func follows(lower string, i int, set string) bool {
+	rest := strings.TrimLeft(lower[i+1:min(len(lower), i+window)], ") \t\n\f\r")
+	return rest != "" && strings.IndexByte(set, rest[0]) >= 0
 }
+
+// connects says whether or, and, || or && may be behind the quote at i.
+func connects(lower string, i int) bool { return follows(lower, i, "oa|&") }
 
 // sameNumber says whether both sides of = are one number: anything else may be said in a sentence.
 func sameNumber(lower string, i int) bool {
-	m := regexpNumbers.FindStringSubmatch(lower[i:min(len(lower), i+60)])
+	text := lower[i:min(len(lower), i+60)]
+	if rest := strings.TrimLeft(text, "andor( \t\n\f\r"); rest == "" || rest[0] < '0' || rest[0] > '9' {
+		return false
+	}
+	m := regexpNumbers.FindStringSubmatch(text)
 	return m != nil && m[1] == m[2]
 }
 
 var regexpNumbers = regexp.MustCompile(`^\w+[\s(]+(\d+)\s*=\s*(\d+)`)
 
-// behindValue says whether a value may end before i: a quote, a digit, a bracket.
+// behindValue says whether a value may end before i, by a quote, a digit or a bracket, and a statement begin behind it.
 func behindValue(lower string, i int) bool {
+	if !follows(lower, i, "dteasiuw") {
+		return false
+	}
 	before := strings.TrimRight(lower[max(0, i-8):i], " \t")
 	return before != "" && strings.IndexByte("'\")0123456789", before[len(before)-1]) >= 0
 }
@@ -91,7 +102,7 @@ func commandRules() []rule {
 			pattern: shape(`(?:dd if=/dev/(?:zero|u?random) of=/dev/\w+|mkfs(?:\.\w+)?\s+(?:-\w+\s+)*/dev/\w+|:\(\)\s*\{\s*:\s*\|\s*:|>\s*/dev/sd[a-z]|chmod (?:-r )?777 /(?:\s|$))`)},
 		{label: command, name: "shell: encoded commands into a shell", score: 0.9, keys: "base64 -d¦base64 --decode¦xxd -r", word: true, pattern: shape(`(?:base64|xxd)\s[^\n|]{0,60}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b`)},
 		{label: command, name: "shell: a second command behind a value", score: 0.8, keys: ";¦&¦`", word: false,
-			pattern: shape(`(?:;|&&?|` + "`" + `)[ \t]*(?:id[ \t]*(?:` + "`" + `|;|$|\n)|whoami\b|uname[ \t]+-a|cat[ \t]+/etc/|cat\$\{ifs\}|net[ \t]+user\b|nc[ \t]+-|ping[ \t]+-[cn][ \t]+\d+|wget[ \t]+https?://|curl[ \t]+https?://\S+[ \t]*(?:$|\n)|sleep[ \t]+\d+[ \t]*(?:` + "`" + `|;|#|$)|nslookup[ \t])[^\n]{0,40}`), context: notLineStart},
+			pattern: shape(`(?:;|&&?|` + "`" + `)[ \t]*(?:id[ \t]*(?:` + "`" + `|;|$|\n)|whoami\b|uname[ \t]+-a|cat[ \t]+/etc/|cat\$\{ifs\}|net[ \t]+user\b|nc[ \t]+-|ping[ \t]+-[cn][ \t]+\d+|wget[ \t]+https?://|curl[ \t]+https?://\S+[ \t]*(?:$|\n)|sleep[ \t]+\d+[ \t]*(?:` + "`" + `|;|#|$)|nslookup[ \t])[^\n]{0,40}`), context: behindCommand},
 		{label: command, name: "shell: a second command behind a pipe", score: 0.75, keys: "|", word: false,
 			pattern: shape(`\|{1,2}[ \t]*(?:id[ \t]*(?:;|$|\n)|whoami\b|cat[ \t]+/etc/(?:passwd|shadow)|nc[ \t]+[\w.-]+[ \t]+\d+|bash[ \t]+-i|net[ \t]+user\b)[^\n]{0,30}`)},
 		{label: command, name: "shell: a command in place of a value", score: 0.85, keys: "$(", word: false, pattern: shape(`\$\((?:curl|wget|whoami|id\)|cat\s+/etc/|nc\s|nslookup|rm\s+-|uname|sleep\s+\d)[^)\n]{0,80}\)?`)},
@@ -99,9 +110,9 @@ func commandRules() []rule {
 	}
 }
 
-// notLineStart says whether something is before i in its line.
-func notLineStart(lower string, i int) bool {
-	return i > 0 && lower[i-1] != '\n' && strings.TrimRight(lower[max(0, i-4):i], " \t") != ""
+// behindCommand says whether something is before i in its line, and a command may be behind it.
+func behindCommand(lower string, i int) bool {
+	return follows(lower, i, "&iwucnps") && i > 0 && lower[i-1] != '\n' && strings.TrimRight(lower[max(0, i-4):i], " \t") != ""
 }
 
 func injectionRules() []rule {
