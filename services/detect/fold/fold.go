@@ -5,7 +5,6 @@ package fold
 
 import (
 	"sort"
-	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -100,7 +99,9 @@ type Text struct {
 // letter, digit nor ASCII is a space.
 func New(content string) Text {
 	if asciiEnd(content, 0) == len(content) {
-		return Text{S: strings.ToLower(content)}
+		b := []byte(content)
+		lowerAll(b)
+		return Text{S: string(b)}
 	}
 	m := newMaker(len(content))
 	foreign := mostlyForeign(content)
@@ -113,9 +114,7 @@ func New(content string) Text {
 			} else {
 				end := asciiEnd(content, i)
 				m.stretch(content, i, end)
-				for k := len(m.out) - (end - i); k < len(m.out); k++ {
-					m.out[k] = lower(m.out[k])
-				}
+				lowerAll(m.out[len(m.out)-(end-i):])
 				i = end
 			}
 			hidden = false
@@ -239,6 +238,13 @@ func lower(b byte) byte {
 		return b + 'a' - 'A'
 	}
 	return b
+}
+
+// lowerAll makes the letters of ASCII in b small.
+func lowerAll(b []byte) {
+	for i, c := range b {
+		b[i] = lower(c)
+	}
 }
 
 // asciiEnd is where the bytes of ASCII from i on end.
