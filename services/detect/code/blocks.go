@@ -78,7 +78,7 @@ func looks(line string) float64 {
 	first, _, _ := strings.Cut(line, " ")
 	last := line[len(line)-1]
 	for _, w := range strongStarts {
-		if strings.HasPrefix(line, w) {
+		if w[0] == line[0] && strings.HasPrefix(line, w) {
 			score += 1.2
 			break
 		}

@@ -137,9 +137,9 @@ func (s *scan) starts(i int) bool {
 	return p != '_' && p != '-' && p < 0x80
 }
 
-func alnum(c byte) bool {
-	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
-}
+var alnumSet = letters("0-9A-Za-z")
+
+func alnum(c byte) bool { return alnumSet[c] }
 
 // known tries the forms of providers, and then those that have no prefix.
 func (s *scan) known(i int) {
