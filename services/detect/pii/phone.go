@@ -168,5 +168,12 @@ func (s *scan) validPhone(text, region string) bool {
 		return true
 	}
 	n, err := phonenumbers.Parse(bare(text), region)
-	return err == nil && phonenumbers.IsValidNumber(n)
+	return err == nil && valid(n)
+}
+
+// valid is phonenumbers.IsValidNumber, which goes through the plan twice where several regions share a calling code.
+// Mostly the first of them, as GB of 44, has the number, and once will do.
+func valid(n *phonenumbers.PhoneNumber) bool {
+	regions := phonenumbers.GetRegionCodesForCountryCode(int(n.GetCountryCode()))
+	return len(regions) > 0 && phonenumbers.IsValidNumberForRegion(n, regions[0]) || len(regions) > 1 && phonenumbers.IsValidNumber(n)
 }

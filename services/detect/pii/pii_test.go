@@ -1,9 +1,12 @@
 package pii
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/nyaruka/phonenumbers"
+	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"github.com/llama-mapper/llama-mapper/services/detect/detecttest"
@@ -40,6 +43,24 @@ func TestBare(t *testing.T) {
 			if (err == nil) != (wantErr == nil) || err == nil && got.String() != want.String() {
 				t.Fatalf("%q in %q: %v %v, want %v %v", text, region, got, err, want, wantErr)
 			}
+		}
+	})
+}
+
+// valid says what the library does, of numbers that are like those of all regions.
+func TestValid(t *testing.T) {
+	regions := slices.Sorted(maps.Keys(phonenumbers.GetSupportedRegions()))
+	rapid.Check(t, func(t *rapid.T) {
+		n := phonenumbers.GetExampleNumber(rapid.SampledFrom(regions).Draw(t, "region"))
+		for range rapid.IntRange(0, 8).Draw(t, "last digits that are others") {
+			n.NationalNumber = proto.Uint64(n.GetNationalNumber() / 10)
+		}
+		tail := rapid.StringMatching(`[0-9]{0,8}`).Draw(t, "digits")
+		for _, d := range tail {
+			n.NationalNumber = proto.Uint64(n.GetNationalNumber()*10 + uint64(d-'0'))
+		}
+		if got, want := valid(n), phonenumbers.IsValidNumber(n); got != want {
+			t.Fatalf("%v: %v, want %v", n, got, want)
 		}
 	})
 }
