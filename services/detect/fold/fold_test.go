@@ -84,6 +84,21 @@ func TestWords(t *testing.T) {
 	f("pa$$word @dmin sh!t wow!", "pa$$word", "@dmin", "sh!t", "wow")
 }
 
+// The memory of words, which is used again, keeps nothing of a text.
+func TestWordsAreForgotten(t *testing.T) {
+	text := New("some words and s p a c e d ones")
+	var words []Word
+	text.Words(func(w []Word) { words = w })
+	if len(words) != 5 {
+		t.Errorf("%d words", len(words))
+	}
+	for _, w := range words {
+		if w != (Word{}) {
+			t.Errorf("%+v is left", w)
+		}
+	}
+}
+
 func TestReadings(t *testing.T) {
 	f := func(word string, want ...string) {
 		t.Helper()
