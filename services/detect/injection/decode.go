@@ -142,6 +142,7 @@ func oneCase(run string) bool {
 // pairs are texts spelled by pairs of hex digits or groups of bits with a mark between: 69 67 6e.
 func (l *layer) pairs() []layer {
 	var out []layer
+	var b []byte
 	s := l.text
 	for i := 0; i+2 < len(s); {
 		if !hexByte(s[i]) || !hexByte(s[i+1]) {
@@ -155,7 +156,7 @@ func (l *layer) pairs() []layer {
 			i++
 			continue
 		}
-		var b []byte
+		b = b[:0]
 		j := i
 		for {
 			b = append(b, number(s[j:j+width], base))
