@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/url"
 	"strings"
 	"unicode/utf8"
 )
@@ -89,6 +90,24 @@ type View struct {
 	ModelOnly bool   // no table, override or cache is asked
 	Controls  bool   // with the controls that the labels concern
 	Taxonomy  string // of the labels, if it is an older one
+}
+
+// Query is what asks for the view, to put behind a path; empty if that is nothing.
+func (v View) Query() string {
+	q := url.Values{}
+	if v.ModelOnly {
+		q.Set("source", "model")
+	}
+	if v.Controls {
+		q.Set("controls", "true")
+	}
+	if v.Taxonomy != "" {
+		q.Set("taxonomy", v.Taxonomy)
+	}
+	if len(q) == 0 {
+		return ""
+	}
+	return "?" + q.Encode()
 }
 
 // VersionInfo pins what the answer was made with.

@@ -24,8 +24,8 @@ type remote struct{ url, key string }
 // mapping is what the command map was told.
 type mapping struct {
 	remote
+	view               api.View
 	detector, out, job string
-	modelOnly          bool
 }
 
 func mapCommand() *cobra.Command {
@@ -61,7 +61,12 @@ func mapCommand() *cobra.Command {
 	c.Flags().StringVar(&m.detector, "detector", "", "map the argument as a label of this detector")
 	c.Flags().StringVar(&m.out, "out", "", "file for the result; standard output where it is not set")
 	c.Flags().StringVar(&m.job, "job", "", "go on with a job that was made before")
-	c.Flags().BoolVar(&m.modelOnly, "model-only", false, "ask the model and no table")
+	c.Flags().BoolVar(&m.view.ModelOnly, "model-only", false, "ask the model, and no override, table or cache")
+	c.Flags().BoolVar(&m.view.Controls, "controls", false, "answer with the controls that the labels concern, too")
+	c.Flags().StringVar(&m.view.Taxonomy, "taxonomy", "", "answer in the labels of this version of the taxonomy, which may be the one before")
+	for _, view := range []string{"model-only", "controls", "taxonomy"} {
+		c.MarkFlagsMutuallyExclusive("job", view) // a job has the view that it was made with
+	}
 	return c
 }
 
@@ -97,13 +102,6 @@ func (r remote) get(ctx context.Context, method, path string, body io.Reader, in
 	return json.NewDecoder(res.Body).Decode(into)
 }
 
-func (m *mapping) query() string {
-	if m.modelOnly {
-		return "?source=model"
-	}
-	return ""
-}
-
 // one maps a label and says what it is.
 func (m *mapping) one(ctx context.Context, w io.Writer, label string) error {
 	body, err := json.Marshal(map[string]string{"detector": m.detector, "output": label})
@@ -111,12 +109,15 @@ func (m *mapping) one(ctx context.Context, w io.Writer, label string) error {
 		return err
 	}
 	var a api.Mapping
-	if err := m.get(ctx, http.MethodPost, "/api/v1/map"+m.query(), bytes.NewReader(body), &a); err != nil {
+	if err := m.get(ctx, http.MethodPost, "/api/v1/map"+m.view.Query(), bytes.NewReader(body), &a); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "%s\t%.1f %%, %s\n", strings.Join(a.Taxonomy, " "), 100*a.Confidence, a.Source)
 	for _, c := range a.Candidates {
 		fmt.Fprintf(w, "  perhaps %s\t%.1f %%\n", c.Label, 100*c.Confidence)
+	}
+	for _, control := range a.Controls {
+		fmt.Fprintln(w, "  concerns", control)
 	}
 	return nil
 }
@@ -139,7 +140,7 @@ func (m *mapping) upload(ctx context.Context, c *cobra.Command, name string) err
 		to.CloseWithError(errors.Join(err, z.Close()))
 	}()
 	var j api.Job
-	err := m.get(ctx, http.MethodPost, "/api/v1/jobs"+m.query(), from, &j, "Content-Encoding", "gzip", "Content-Type", "application/x-ndjson")
+	err := m.get(ctx, http.MethodPost, "/api/v1/jobs"+m.view.Query(), from, &j, "Content-Encoding", "gzip", "Content-Type", "application/x-ndjson")
 	from.CloseWithError(io.ErrClosedPipe) // the other end stops, if it has not
 	if err == nil {
 		m.job = j.ID

@@ -24,15 +24,18 @@ func fake(t *testing.T) *httptest.Server {
 	}
 	mux.HandleFunc("POST /api/v1/map", func(w http.ResponseWriter, r *http.Request) {
 		var req api.MapRequest
-		if err := json.NewDecoder(r.Body).Decode(&req); err != nil || req.Detector != "d" || string(req.Raw) != `"a label"` || r.URL.RawQuery != "source=model" {
-			t.Errorf("%+v %v", req, err)
+		if err := json.NewDecoder(r.Body).Decode(&req); err != nil || req.Detector != "d" || string(req.Raw) != `"a label"` || r.URL.RawQuery != "controls=true&source=model&taxonomy=2025.09" {
+			t.Errorf("%+v %v %s", req, err, r.URL.RawQuery)
 		}
-		reply(w, 200, api.Mapping{Taxonomy: []string{"OTHER.Unknown"}, Confidence: .31, Source: api.SourceFallback, Candidates: []api.Candidate{{Label: "PII.Name", Confidence: .31}}})
+		reply(w, 200, api.Mapping{Taxonomy: []string{"OTHER.Unknown"}, Confidence: .31, Source: api.SourceFallback, Candidates: []api.Candidate{{Label: "PII.Name", Confidence: .31}}, Controls: []string{"GDPR:Art-9"}})
 	})
 	mux.HandleFunc("POST /api/v1/jobs", func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-API-Key") != "secret" {
 			reply(w, 401, api.Errorf(api.Unauthorized, "no key"))
 			return
+		}
+		if r.URL.RawQuery != "controls=true" {
+			t.Error(r.URL.RawQuery)
 		}
 		z, err := gzip.NewReader(r.Body)
 		if err != nil {
@@ -73,7 +76,7 @@ func TestMap(t *testing.T) {
 	}
 	t.Setenv("LLAMA_KEY", "secret")
 	result := filepath.Join(t.TempDir(), "out")
-	out, err := ctl("map", file, "--url", s.URL, "--out", result)
+	out, err := ctl("map", file, "--url", s.URL, "--controls", "--out", result)
 	if err != nil || !strings.Contains(out, "job j1: 2 lines") || !strings.Contains(out, "2 of 2 lines") {
 		t.Errorf("%s %v", out, err)
 	}
@@ -83,7 +86,11 @@ func TestMap(t *testing.T) {
 	if out, err := ctl("map", "--job", "j1", "--url", s.URL); err != nil || !strings.HasSuffix(out, `{"line":2}`) {
 		t.Errorf("a job from before: %s %v", out, err)
 	}
-	if out, err := ctl("map", "--url", s.URL, "--detector", "d", "--model-only", "a label"); err != nil || !strings.HasPrefix(out, "OTHER.Unknown\t31.0 %, fallback") || !strings.Contains(out, "perhaps PII.Name") {
+	if out, err := ctl("map", "--job", "j1", "--url", s.URL, "--controls"); err == nil {
+		t.Errorf("a job from before in another view: %s", out)
+	}
+	out, err = ctl("map", "--url", s.URL, "--detector", "d", "--model-only", "--controls", "--taxonomy", "2025.09", "a label")
+	if err != nil || !strings.HasPrefix(out, "OTHER.Unknown\t31.0 %, fallback") || !strings.Contains(out, "perhaps PII.Name") || !strings.Contains(out, "concerns GDPR:Art-9") {
 		t.Errorf("%s %v", out, err)
 	}
 }

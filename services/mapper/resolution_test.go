@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/access"
@@ -149,6 +150,26 @@ func TestVocabulary(t *testing.T) {
 	} {
 		if v.spells(native) != want {
 			t.Errorf("%q: %v", native, !want)
+		}
+	}
+}
+
+// What a view's Query asks for is that view.
+func TestViewQuery(t *testing.T) {
+	k, err := LoadKnowledge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(scripted{}, k, DefaultOptions(), prometheus.NewRegistry())
+	for i := range 8 {
+		want := api.View{ModelOnly: i&1 != 0, Controls: i&2 != 0}
+		if i&4 != 0 {
+			want.Taxonomy = k.Migration.To
+		}
+		var rc fasthttp.RequestCtx
+		rc.Request.SetRequestURI("/api/v1/map" + want.Query())
+		if got, err := s.View(&rc); err != nil || got != want {
+			t.Errorf("%q is read as %+v, %v", want.Query(), got, err)
 		}
 	}
 }
