@@ -4,7 +4,7 @@
 // # The loop
 //
 // Each lane is one goroutine, locked to its OS thread, that owns one decoder context. All lanes take from
-// one bounded queue. A lane repeats:
+// one bounded queue, and what Background marks waits in another. A lane repeats:
 //
 //	admit     take requests from the queue while rows are free; drop the expired and the cancelled
 //	schedule  choose rows for the next batch: those that answer first, then prompts (a pure function)
@@ -18,8 +18,10 @@
 // # Invariants
 //
 //   - What a lane owns is touched by that lane alone; between callers and lanes there are only channels.
-//   - The queue is bounded; a full one is ErrBusy at once. A lane never waits for a caller.
+//   - The queues are bounded; a full one is ErrBusy at once. A lane never waits for a caller.
 //   - A request past its deadline, or whose caller has gone, is in no batch.
+//   - A request of the background is admitted only where no other waits or runs, in all lanes but the first if
+//     there are several, and leaves half of a lane's slots free: it delays others by the decode that runs.
 //   - The prefix is computed once for each lane. A finished sequence is cut back to the prefix before its
 //     number is used again, so no request sees another's tokens.
 //   - An answer does not depend on its neighbours. Batch shapes change the last bits of logits; where that

@@ -20,10 +20,14 @@ type Engine struct {
 	lanes   sync.WaitGroup
 	abort   chan struct{} // closed when Close stops waiting for running requests
 
-	mu     sync.RWMutex // guards closed, and the queue against a send after its close
-	closed bool
-	queue  chan *request
+	mu         sync.RWMutex // guards closed, and the queues against a send after their close
+	closed     bool
+	queue      chan *request
+	background chan *request // what waits until the queue is empty
 }
+
+// backgroundQueue is how many requests of the background may wait. They are in nobody's way.
+const backgroundQueue = 256
 
 // New starts one lane for each model and computes the task's prefix in it. The models belong to the engine
 // until Close has returned; whoever made them closes them then. Metrics go to reg.
@@ -38,11 +42,15 @@ func New(models []Model, t Task, o Options, reg prometheus.Registerer) (*Engine,
 	if err != nil {
 		return nil, fmt.Errorf("engine answers: %w", err)
 	}
-	e := &Engine{opts: o, models: models, abort: make(chan struct{}), queue: make(chan *request, o.Queue)}
-	e.metrics = newMetrics(reg, e.queue, o.Rows)
+	e := &Engine{opts: o, models: models, abort: make(chan struct{}), queue: make(chan *request, o.Queue), background: make(chan *request, backgroundQueue)}
+	e.metrics = newMetrics(reg, e.queue, e.background, o.Rows)
 	var warm []*lane
-	for _, m := range models {
-		l := newLane(e, m, t, root)
+	for i, m := range models {
+		background := e.background
+		if i == 0 && len(models) > 1 {
+			background = nil
+		}
+		l := newLane(e, m, t, root, background)
 		if err := l.warm(t.Prefix); err != nil {
 			return nil, fmt.Errorf("engine prefix: %w", err)
 		}
@@ -67,7 +75,7 @@ func (e *Engine) Ask(ctx context.Context, prompt []llama.Token) (Answer, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := &request{ctx: ctx, prompt: prompt, queued: time.Now(), done: make(chan result, 1)}
+	r := &request{ctx: ctx, background: IsBackground(ctx), prompt: prompt, queued: time.Now(), done: make(chan result, 1)}
 	if err := e.enqueue(r); err != nil {
 		return nil, err
 	}
@@ -80,7 +88,17 @@ func (e *Engine) Ask(ctx context.Context, prompt []llama.Token) (Answer, error) 
 }
 
 // Full says whether Ask would return ErrBusy now, so that a caller can refuse before it prepares a prompt.
-func (e *Engine) Full() bool { return len(e.queue) == cap(e.queue) }
+func (e *Engine) Full(ctx context.Context) bool {
+	q := e.queueOf(IsBackground(ctx))
+	return len(q) == cap(q)
+}
+
+func (e *Engine) queueOf(background bool) chan *request {
+	if background {
+		return e.background
+	}
+	return e.queue
+}
 
 func (e *Engine) enqueue(r *request) error {
 	e.mu.RLock()
@@ -89,7 +107,7 @@ func (e *Engine) enqueue(r *request) error {
 		return ErrClosed
 	}
 	select {
-	case e.queue <- r:
+	case e.queueOf(r.background) <- r:
 		return nil
 	default:
 		e.metrics.ended.WithLabelValues("busy").Inc()
@@ -104,6 +122,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	first := !e.closed
 	e.closed = true
 	if first {
+		close(e.background)
 		close(e.queue)
 	}
 	e.mu.Unlock()

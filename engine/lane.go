@@ -20,6 +20,7 @@ type lane struct {
 	prefix      int
 	temperature float64
 	pace        pace
+	background  chan *request // nil for a lane that is kept for requests that somebody waits for
 
 	free    []llama.Seq // sequences that no request has
 	running []*request
@@ -29,9 +30,9 @@ type lane struct {
 	rows    []int
 }
 
-func newLane(e *Engine, m Model, t Task, root *node) *lane {
+func newLane(e *Engine, m Model, t Task, root *node, background chan *request) *lane {
 	return &lane{
-		Engine: e, model: m, root: root, prefix: len(t.Prefix), temperature: t.Temperature,
+		Engine: e, background: background, model: m, root: root, prefix: len(t.Prefix), temperature: t.Temperature,
 		pace: pace{step: e.opts.Step, most: e.opts.Rows},
 	}
 }
@@ -95,21 +96,15 @@ func (l *lane) admit() bool {
 	for _, r := range l.running {
 		ready += len(r.pending)
 	}
-	room := share(len(l.queue), len(l.models), len(l.free))
+	waiting := len(l.queue)
+	if waiting == 0 {
+		waiting = len(l.background)
+	}
+	room := share(waiting, len(l.models), len(l.free))
 	for ; room > 0 && ready < l.opts.Rows; room-- {
-		var r *request
-		var open bool
-		if len(l.running) == 0 {
-			r, open = <-l.queue
-		} else {
-			select {
-			case r, open = <-l.queue:
-			default:
-				return true
-			}
-		}
-		if !open {
-			return len(l.running) > 0
+		r, open := l.next()
+		if r == nil {
+			return open
 		}
 		if l.stale(r) {
 			room++
@@ -121,6 +116,43 @@ func (l *lane) admit() bool {
 		ready += len(r.pending)
 	}
 	return true
+}
+
+// next takes a request that somebody waits for, or else one of the background if the lane may. It sleeps only when
+// nothing runs; without a request it says whether the lane goes on.
+func (l *lane) next() (r *request, open bool) {
+	for {
+		r, open := poll(l.queue)
+		if r == nil && l.yielding() {
+			r, _ = poll(l.background) // it is closed before the queue is
+		}
+		if r != nil || len(l.running) > 0 || !open {
+			return r, r != nil || len(l.running) > 0
+		}
+		select {
+		case r = <-l.queue:
+		case r = <-l.background:
+		}
+		if r != nil {
+			return r, true
+		}
+	}
+}
+
+// yielding says whether a request of the background may join what runs: only others of the background, and few enough
+// that slots are free for what comes.
+func (l *lane) yielding() bool {
+	return len(l.running) < max(1, l.opts.Slots/2) && !slices.ContainsFunc(l.running, func(r *request) bool { return !r.background })
+}
+
+// poll takes what is there, and says whether more can come.
+func poll(from chan *request) (r *request, open bool) {
+	select {
+	case r, open = <-from:
+		return r, open
+	default:
+		return nil, true
+	}
 }
 
 func (l *lane) start(r *request) {

@@ -18,7 +18,7 @@ type metrics struct {
 	ended                  *prometheus.CounterVec
 }
 
-func newMetrics(reg prometheus.Registerer, queue chan *request, rows int) *metrics {
+func newMetrics(reg prometheus.Registerer, queue, background chan *request, rows int) *metrics {
 	auto := promauto.With(reg)
 	seconds := auto.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "llm_request_seconds", Help: "Time of a request in each phase.",
@@ -29,6 +29,8 @@ func newMetrics(reg prometheus.Registerer, queue chan *request, rows int) *metri
 	}, []string{"kind"})
 	auto.NewGaugeFunc(prometheus.GaugeOpts{Name: "llm_queue_depth", Help: "Requests that wait for a lane."},
 		func() float64 { return float64(len(queue)) })
+	auto.NewGaugeFunc(prometheus.GaugeOpts{Name: "llm_background_depth", Help: "Requests of the background that wait for a lane."},
+		func() float64 { return float64(len(background)) })
 	return &metrics{
 		queue: seconds.WithLabelValues("queue"), prefill: seconds.WithLabelValues("prefill"), decode: seconds.WithLabelValues("decode"),
 		prompt: tokens.WithLabelValues("prompt"), answer: tokens.WithLabelValues("answer"),

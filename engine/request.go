@@ -33,12 +33,23 @@ type result struct {
 
 // request is one call of Ask. The lane that took it owns everything but ctx.
 type request struct {
-	ctx    context.Context
-	prompt []llama.Token
-	queued time.Time
-	done   chan result // has room for the result, so that a lane never waits for a caller
+	ctx        context.Context
+	background bool
+	prompt     []llama.Token
+	queued     time.Time
+	done       chan result // has room for the result, so that a lane never waits for a caller
 	slot
 }
+
+type backgroundKey struct{}
+
+// Background marks requests under ctx as work that nobody waits for: they have a queue of their own, and yield to all others.
+func Background(ctx context.Context) context.Context {
+	return context.WithValue(ctx, backgroundKey{}, true)
+}
+
+// IsBackground says whether Background has marked ctx.
+func IsBackground(ctx context.Context) bool { return ctx.Value(backgroundKey{}) != nil }
 
 // slot is what a running request has in a lane.
 type slot struct {

@@ -12,6 +12,7 @@ import (
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/engine"
 	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/queue"
 )
@@ -47,7 +48,7 @@ func (s *Service) answer(ctx context.Context, w *work, lines [][]byte) (answers,
 		}
 		of[i] = pairs[pair]
 	}
-	group := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError().WithMaxGoroutines(askedAtOnce)
+	group := pool.New().WithContext(engine.Background(ctx)).WithCancelOnError().WithFirstError().WithMaxGoroutines(askedAtOnce)
 	for _, a := range pairs {
 		group.Go(func(ctx context.Context) error { return s.ask(ctx, w, a) })
 	}

@@ -25,6 +25,7 @@ import (
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/config"
+	"github.com/llama-mapper/llama-mapper/engine"
 	"github.com/llama-mapper/llama-mapper/services/access"
 	"github.com/llama-mapper/llama-mapper/services/audit"
 	"github.com/llama-mapper/llama-mapper/services/limit"
@@ -50,6 +51,9 @@ func (m *scripted) Map(ctx context.Context, t *access.Tenant, req api.MapRequest
 		m.peak.Store(n)
 	}
 	defer m.running.Add(-1)
+	if !engine.IsBackground(ctx) {
+		return nil, api.Errorf(api.InvalidRequest, "it comes before requests")
+	}
 	if m.busy.Add(-1) >= 0 {
 		e := api.Errorf(api.Overloaded, "busy")
 		e.RetryAfter = time.Millisecond

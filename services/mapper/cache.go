@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/llama-mapper/llama-mapper/engine"
 	"github.com/llama-mapper/llama-mapper/services/redis"
 )
 
@@ -60,7 +61,11 @@ func (c *Cache) Classify(ctx context.Context, m Model, detector, finding string,
 		return a, nil
 	}
 	deadline, bounded := ctx.Deadline()
-	done := c.asking.DoChan(string(key[:]), func() (any, error) {
+	flight := string(key[:])
+	if engine.IsBackground(ctx) {
+		flight += "background" // no other request waits for it
+	}
+	done := c.asking.DoChan(flight, func() (any, error) {
 		ctx := context.WithoutCancel(ctx) // others may wait for it longer than the first
 		if bounded {
 			var cancel context.CancelFunc

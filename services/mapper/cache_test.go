@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/engine"
 	"github.com/llama-mapper/llama-mapper/services/redis"
 	"github.com/llama-mapper/llama-mapper/services/redis/redistest"
 )
@@ -121,5 +122,28 @@ func TestCacheTogether(t *testing.T) {
 	wg.Wait()
 	if n := m.asked.Load(); n != 1 {
 		t.Errorf("asked %d times", n)
+	}
+}
+
+// Who asks what a job asks does not wait for the job's turn.
+func TestCacheBackground(t *testing.T) {
+	c := newCache(t, nil)
+	job := &counting{version: "m@1", answer: insult(0.9), wait: make(chan struct{})}
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Classify(engine.Background(context.Background()), job, "d", "rude", surely)
+		done <- err
+	}()
+	for job.asked.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if _, err := c.Classify(ctx, &counting{version: "m@1", answer: insult(0.9)}, "d", "rude", surely); err != nil {
+		t.Error(err)
+	}
+	close(job.wait)
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

@@ -198,7 +198,7 @@ func (l *Local) Classify(ctx context.Context, detector, finding string) (Answer,
 		return Answer{}, err
 	}
 	r := l.route(words)
-	if r.engine.Full() { // refusing must cost less than answering
+	if r.engine.Full(ctx) { // refusing must cost less than answering
 		return Answer{}, ErrOverloaded
 	}
 	tokens, err := l.prompt.tokens(detector, text)
