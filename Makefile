@@ -52,7 +52,7 @@ test: tools ## all tests: pure Go, then with llama.cpp and the shipped checkpoin
 	@$(MAKE) --no-print-directory train-smoke
 
 .PHONY: drill
-drill: tools ## detectors that fail in twelve ways; kill -9 of the mapper, of PostgreSQL and of Redis under load, and of a replica in a job of a million lines
+drill: tools ## detectors that fail in twelve ways; kill -9 of the mapper, of PostgreSQL and of Redis under load, and of a replica in a job of a million lines; what callers notice of a job
 	@$(call SERVERS,drill,-c fsync=on); CGO_ENABLED=0 go test -count 1 -timeout 20m -tags drill -v -run TestDrill ./cmd/orchestration | grep -v '"level"'
 	@$(GO) test -count 1 -timeout 1h -tags llama,drill -v -run TestDrill ./cmd/mapper | grep -v '"level"'
 
