@@ -34,7 +34,10 @@ type answers struct {
 
 // answer maps the lines of a chunk. Lines that ask the same have the same answer, from one mapping, and an event each.
 func (s *Service) answer(ctx context.Context, w *work, lines [][]byte) (answers, error) {
-	pairs := map[string]*asked{}
+	pairs, _ := s.begun.Get(w.args)
+	if !s.begun.Remove(w.args) { // nobody else has it then
+		pairs = map[string]*asked{}
+	}
 	of := make([]*asked, len(lines))
 	for i, line := range lines {
 		req, err := api.ParseMapRequest(line, w.tenant.ID)
@@ -50,9 +53,14 @@ func (s *Service) answer(ctx context.Context, w *work, lines [][]byte) (answers,
 	}
 	group := pool.New().WithContext(engine.Background(ctx)).WithCancelOnError().WithFirstError().WithMaxGoroutines(askedAtOnce)
 	for _, a := range pairs {
-		group.Go(func(ctx context.Context) error { return s.ask(ctx, w, a) })
+		if a.found == nil && a.err == nil {
+			group.Go(func(ctx context.Context) error { return s.ask(ctx, w, a) })
+		}
 	}
 	if err := group.Wait(); err != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			s.begun.Add(w.args, pairs) // it comes back, and goes on from here
+		}
 		return answers{}, err
 	}
 	return w.collect(of)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -27,8 +28,9 @@ const (
 	openJobs    = 10 // of a tenant that have not ended
 	listed      = 100
 
-	chunkTimeout = 2 * time.Minute
-	chunkTime    = time.Minute // after it a chunk that was starved goes back to the queue
+	chunkTimeout = 3 * time.Minute
+	chunkTime    = 2 * time.Minute // after it a chunk goes back to the queue
+	begun        = 8               // chunks of which a process keeps what it had answered by then
 	attempts     = 10
 
 	retention = 7 * 24 * time.Hour
@@ -64,6 +66,8 @@ type Service struct {
 	pack    *packer
 	lines   *prometheus.CounterVec
 	uploads chan struct{} // one for each that runs
+	begun   *lru.Cache[args, map[string]*asked]
+	patient time.Duration // with a chunk
 }
 
 // New makes a service on a pool of its own, which has Connections or more; metrics go to reg.
@@ -73,10 +77,13 @@ func New(pool *pgxpool.Pool, m Mapper, t Tenants, log *slog.Logger, reg promethe
 		return nil, err
 	}
 	s := &Service{
-		pool: pool, mapper: m, tenants: t, log: log, pack: pack, uploads: make(chan struct{}, uploads),
+		pool: pool, mapper: m, tenants: t, log: log, pack: pack, uploads: make(chan struct{}, uploads), patient: chunkTime,
 		lines: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 			Name: "job_lines_total", Help: "Lines of jobs that were worked on, by what became of them.",
 		}, []string{"result"}),
+	}
+	if s.begun, err = lru.New[args, map[string]*asked](begun); err != nil {
+		return nil, err
 	}
 	s.river, err = newRiver(s)
 	return s, err

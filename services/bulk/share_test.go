@@ -212,3 +212,23 @@ func TestStop(t *testing.T) {
 		t.Errorf("%+v", j)
 	}
 }
+
+// A chunk that takes longer than it may goes back to the queue, and then on from what it has answers to.
+func TestSlow(t *testing.T) {
+	f := newFixture(t, nil)
+	key := f.key(t, "a")
+	f.patient = time.Second
+	f.mapper.step = 100 * time.Millisecond
+	const pairs = 20 * askedAtOnce // two seconds
+	var body strings.Builder
+	for i := range pairs {
+		body.WriteString(line(fmt.Sprint("x", i)))
+	}
+	j := f.ended(t, key, f.upload(t, key, body.String()).ID)
+	if j.State != api.JobDone || j.Failed != 0 || len(f.result(t, key, j.ID)) != pairs || len(f.events(t, "a", j.ID)) != pairs {
+		t.Errorf("%+v", j)
+	}
+	if f.begun.Len() != 0 {
+		t.Errorf("%d chunks are kept that are done", f.begun.Len())
+	}
+}

@@ -65,11 +65,11 @@ func (w *worker) do(ctx context.Context, job *river.Job[args]) error {
 	if err != nil {
 		return err
 	}
-	limited, cancel := context.WithTimeout(ctx, chunkTime)
+	limited, cancel := context.WithTimeout(ctx, w.patient)
 	defer cancel()
 	out, err := w.answer(limited, todo, split(text))
 	if err != nil && ctx.Err() == nil && (limited.Err() != nil || api.AsError(err).Code == api.Unavailable) {
-		return river.JobSnooze(5 * time.Second) // requests came first for the whole of the time, or the model is stopping
+		return river.JobSnooze(5 * time.Second) // requests came first, the model is slow, or it is stopping
 	}
 	if err != nil && ctx.Err() == nil && job.Attempt >= job.MaxAttempts {
 		w.log.Error("lines of a job have no answer", "lines", todo.lines, "cause", err.Error())
