@@ -23,6 +23,7 @@ import (
 const (
 	waiting  = 10000           // different labels between two flushes; more are passed over
 	flushing = 2 * time.Second // between flushes
+	stopping = 5 * time.Second // for what is left at the end
 )
 
 // Recorder keeps events. *audit.Log is one.
@@ -88,8 +89,11 @@ func (q *Queue) Propose(t *access.Tenant, detector string, f api.Finding, known 
 	p.finding, p.known, p.n = f, known, p.n+1
 }
 
-// Run flushes until ctx ends, and once more.
+// Run flushes until ctx ends, and once more, as far as it gets in a few seconds: nothing that stops waits for sightings.
 func (q *Queue) Run(ctx context.Context) {
+	end, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	context.AfterFunc(ctx, func() { time.AfterFunc(stopping, cancel) })
 	tick := time.NewTicker(flushing)
 	defer tick.Stop()
 	for done := false; !done; {
@@ -98,7 +102,7 @@ func (q *Queue) Run(ctx context.Context) {
 		case <-ctx.Done():
 			done = true
 		}
-		if err := q.Flush(context.WithoutCancel(ctx)); err != nil {
+		if err := q.Flush(end); err != nil {
 			q.log.Warn("proposals wait until Postgres answers", "cause", err.Error())
 		}
 	}

@@ -201,3 +201,26 @@ func TestAway(t *testing.T) {
 		t.Error("it followed without a database")
 	}
 }
+
+// A stop does not wait until a slow Postgres has taken everything.
+func TestStop(t *testing.T) {
+	f := newFixture(t)
+	err := postgres.InTenant(ctx, f.pool, "*", func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NEW; END';
+			CREATE TRIGGER slow BEFORE INSERT ON mapper.proposals FOR EACH ROW EXECUTE FUNCTION slow()`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const labels = 20
+	for i := range labels {
+		f.queue.Propose(f.a.Tenant, "mine", answer(fmt.Sprint("x", i), "PII.Other"), false)
+	}
+	gone, stop := context.WithCancel(ctx)
+	stop()
+	f.queue.Run(gone)
+	if open := f.open(t, f.a, "open"); len(open) == labels {
+		t.Error("it has waited for all of them")
+	}
+}
