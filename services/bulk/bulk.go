@@ -25,6 +25,7 @@ const (
 	askedAtOnce = 8  // pairs of a chunk; less than the model's queue takes
 	tenantShare = 4  // chunks of one tenant in the queue at once, all replicas together
 	uploads     = 8  // at once in a process
+	ownUploads  = 4  // of a tenant at once, all replicas together
 	openJobs    = 10 // of a tenant that have not ended
 	listed      = 100
 

@@ -166,6 +166,24 @@ func TestOpenJobs(t *testing.T) {
 	}
 }
 
+// A tenant's uploads, however slow, leave room for those of others.
+func TestUploads(t *testing.T) {
+	f := newFixture(t, nil)
+	a, b := f.key(t, "a"), f.key(t, "b")
+	err := postgres.InTenant(ctx, f.pool, "a", func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "INSERT INTO mapper.jobs (tenant, id, key_id) SELECT 'a', 'slow ' || n, 'k' FROM generate_series(1, $1) n", ownUploads)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e api.Error
+	if status := f.do(t, "POST", "/api/v1/jobs", a, strings.NewReader(line("x")), &e); status != 409 || !strings.Contains(e.Message, "uploads") {
+		t.Errorf("one more: %d %+v", status, e)
+	}
+	f.upload(t, b, line("x"))
+}
+
 // Jobs expire, dead uploads go, a deleted tenant's jobs go at once, and what River has lost comes back.
 func TestTidy(t *testing.T) {
 	f := newFixture(t, nil)
@@ -216,7 +234,7 @@ func TestStop(t *testing.T) {
 // A chunk that takes longer than it may goes back to the queue, and then on from what it has answers to.
 func TestSlow(t *testing.T) {
 	f := newFixture(t, nil)
-	key := f.key(t, "a")
+	key := f.key(t, "b")
 	f.patient = time.Second
 	f.mapper.step = 100 * time.Millisecond
 	const pairs = 20 * askedAtOnce // two seconds
@@ -225,7 +243,7 @@ func TestSlow(t *testing.T) {
 		body.WriteString(line(fmt.Sprint("x", i)))
 	}
 	j := f.ended(t, key, f.upload(t, key, body.String()).ID)
-	if j.State != api.JobDone || j.Failed != 0 || len(f.result(t, key, j.ID)) != pairs || len(f.events(t, "a", j.ID)) != pairs {
+	if j.State != api.JobDone || j.Failed != 0 || len(f.result(t, key, j.ID)) != pairs || len(f.events(t, "b", j.ID)) != pairs {
 		t.Errorf("%+v", j)
 	}
 	if f.begun.Len() != 0 {

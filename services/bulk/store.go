@@ -23,12 +23,19 @@ func (s *Service) create(ctx context.Context, c access.Caller, v api.View) (id s
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock("+shareLock+")", c.Tenant.ID); err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, `INSERT INTO mapper.jobs (tenant, id, key_id, model_only, controls, taxonomy) SELECT $1, $2, $3, $4, $6, $7
-			WHERE (SELECT count(*) FROM mapper.jobs WHERE tenant = $1 AND state IN ('receiving', 'running')) < $5`,
-			c.Tenant.ID, id, c.Key.ID, v.ModelOnly, openJobs, v.Controls, v.Taxonomy)
-		if err == nil && tag.RowsAffected() != 1 {
-			err = api.Errorf(api.Conflict, "the tenant has %d jobs that have not ended; wait for one of them, or cancel it", openJobs)
+		var open, receiving int
+		if err := tx.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE state = 'receiving') FROM mapper.jobs
+			WHERE tenant = $1 AND state IN ('receiving', 'running')`, c.Tenant.ID).Scan(&open, &receiving); err != nil {
+			return err
 		}
+		switch {
+		case open >= openJobs:
+			return api.Errorf(api.Conflict, "the tenant has %d jobs that have not ended; wait for one of them, or cancel it", openJobs)
+		case receiving >= ownUploads:
+			return api.Errorf(api.Conflict, "the tenant has %d uploads that have not ended; wait for one of them, or cancel it", ownUploads)
+		}
+		_, err := tx.Exec(ctx, "INSERT INTO mapper.jobs (tenant, id, key_id, model_only, controls, taxonomy) VALUES ($1, $2, $3, $4, $5, $6)",
+			c.Tenant.ID, id, c.Key.ID, v.ModelOnly, v.Controls, v.Taxonomy)
 		return err
 	})
 	return id, err
