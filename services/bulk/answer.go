@@ -33,7 +33,12 @@ type answers struct {
 }
 
 // answer maps the lines of a chunk. Lines that ask the same have the same answer, from one mapping, and an event each.
-func (s *Service) answer(ctx context.Context, w *work, lines [][]byte) (answers, error) {
+func (s *Service) answer(ctx context.Context, w *work) (answers, error) {
+	text, err := s.pack.open(w.tenant.Vault, place("input", w.Job, w.Number), w.input)
+	if err != nil {
+		return answers{}, err
+	}
+	lines := split(text)
 	pairs, _ := s.begun.Get(w.args)
 	if !s.begun.Remove(w.args) { // nobody else has it then
 		pairs = map[string]*asked{}
@@ -70,14 +75,9 @@ func (s *Service) answer(ctx context.Context, w *work, lines [][]byte) (answers,
 // that belongs to the pair is its answer.
 func (s *Service) ask(ctx context.Context, w *work, a *asked) error {
 	for failures := 0; ; {
-		begin := time.Now()
-		m, err := s.guarded(ctx, w, a.req)
+		err := s.guarded(ctx, w, a)
 		if err == nil {
-			a.event = s.mapper.Event(access.Caller{Key: &access.Key{ID: w.keyID}, Tenant: w.tenant}, m, begin)
-			a.event.RequestID = w.Job
-			s.mapper.Show(m, w.view)
-			a.found, err = encode(m)
-			return err
+			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -104,14 +104,23 @@ func (s *Service) ask(ctx context.Context, w *work, a *asked) error {
 }
 
 // guarded maps, and makes an error of a panic, whose value may hold content and must not get to River.
-func (s *Service) guarded(ctx context.Context, w *work, req api.MapRequest) (m *api.Mapping, err error) {
+func (s *Service) guarded(ctx context.Context, w *work, a *asked) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.log.Error("a line of a job", "cause", fmt.Sprintf("panic of type %T at %s", v, debug.Stack()))
 			err = errors.New("a panic")
 		}
 	}()
-	return s.mapper.Map(ctx, w.tenant, req, w.view.ModelOnly)
+	begin := time.Now()
+	m, err := s.mapper.Map(ctx, w.tenant, a.req, w.view.ModelOnly)
+	if err != nil {
+		return err
+	}
+	a.event = s.mapper.Event(access.Caller{Key: &access.Key{ID: w.keyID}, Tenant: w.tenant}, m, begin)
+	a.event.RequestID = w.Job
+	s.mapper.Show(m, w.view)
+	a.found, err = encode(m)
+	return err
 }
 
 // encode is a mapping as a response has it.

@@ -231,6 +231,33 @@ func TestStop(t *testing.T) {
 	}
 }
 
+// A chunk that was damaged costs its own lines and no others, and the job ends.
+func TestDamaged(t *testing.T) {
+	f := newFixture(t, nil)
+	key := f.key(t, "a")
+	release := f.hold()
+	j := f.upload(t, key, lines(tenantShare*chunkLines, "x"))
+	until(t, "working", func() bool { return f.mapper.running.Load() > 0 })
+	const last = tenantShare - 1 // which waits for a worker
+	for _, statement := range []string{
+		"UPDATE mapper.job_chunks SET input = 'x' WHERE job = $1 AND number = $2",
+		"UPDATE mapper.river_job SET attempt = max_attempts - 1 WHERE args->>'job' = $1 AND (args->>'number')::int = $2",
+	} {
+		if err := postgres.InTenant(ctx, f.pool, "a", func(tx pgx.Tx) error { _, err := tx.Exec(ctx, statement, j.ID, last); return err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release()
+	if j = f.ended(t, key, j.ID); j.State != api.JobDone || j.Failed != chunkLines {
+		t.Errorf("%+v", j)
+	}
+	for i, l := range f.result(t, key, j.ID) {
+		if (l.Error != nil) != (i >= last*chunkLines) {
+			t.Errorf("line %d: %+v", i+1, l)
+		}
+	}
+}
+
 // A chunk that takes longer than it may goes back to the queue, and then on from what it has answers to.
 func TestSlow(t *testing.T) {
 	f := newFixture(t, nil)

@@ -61,17 +61,13 @@ func (w *worker) do(ctx context.Context, job *river.Job[args]) error {
 	if err != nil {
 		return err
 	}
-	text, err := w.pack.open(todo.tenant.Vault, place("input", todo.Job, todo.Number), todo.input)
-	if err != nil {
-		return err
-	}
 	limited, cancel := context.WithTimeout(ctx, w.patient)
 	defer cancel()
-	out, err := w.answer(limited, todo, split(text))
+	out, err := w.answer(limited, todo)
 	if err != nil && ctx.Err() == nil && (limited.Err() != nil || api.AsError(err).Code == api.Unavailable) {
 		return river.JobSnooze(5 * time.Second) // requests came first, the model is slow, or it is stopping
 	}
-	if err != nil && ctx.Err() == nil && job.Attempt >= job.MaxAttempts {
+	if err != nil && ctx.Err() == nil && job.Attempt >= job.MaxAttempts && !errors.Is(err, access.ErrShredded) {
 		w.log.Error("lines of a job have no answer", "lines", todo.lines, "cause", err.Error())
 		out, err = todo.failAll(todo.lines)
 	}
