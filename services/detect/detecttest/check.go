@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -136,6 +137,7 @@ func grows(t *testing.T, d detect.Detector, unit string, size, times int, limit 
 		content := strings.Repeat(unit, size/len(unit)+1)[:size]
 		best := time.Duration(math.MaxInt64)
 		for range 3 {
+			runtime.GC() // which counts as processor time too
 			before := CPU()
 			if _, err := d.Detect(context.Background(), content); err != nil {
 				t.Fatal(err)
@@ -148,7 +150,7 @@ func grows(t *testing.T, d detect.Detector, unit string, size, times int, limit 
 		return max(best, 100*time.Microsecond)
 	}
 	a, b := took(size/times), took(size)
-	if b > limit*a { // once more: others may have had the processor
+	for again := 0; b > limit*a && again < 3; again++ { // others may have had the processor
 		a, b = took(size/times), took(size)
 	}
 	if b > limit*a {
