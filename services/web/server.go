@@ -103,6 +103,7 @@ func (r *Router) Serve(ctx context.Context, ln net.Listener, o Options) error {
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.DrainTimeout)
 	defer cancel()
 	err := s.ShutdownWithContext(stop)
+	_ = ln.Close() // Shutdown leaves it open if Serve has not begun, which then would not end
 	if err == nil {
 		err = <-failed
 	}

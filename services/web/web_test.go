@@ -232,3 +232,22 @@ func TestDrain(t *testing.T) {
 		t.Errorf("got %d, close %v", res.StatusCode(), res.ConnectionClose())
 	}
 }
+
+// A stop that comes before the first request could is a stop, too.
+func TestStoppedAtOnce(t *testing.T) {
+	gone, stop := context.WithCancel(context.Background())
+	stop()
+	for range 100 { // whether the server has begun by then is chance
+		r := New("test", slog.New(slog.DiscardHandler), prometheus.NewRegistry(), func(*fasthttp.RequestCtx, string) error { return nil })
+		done := make(chan error, 1)
+		go func() { done <- r.Serve(gone, fasthttputil.NewInmemoryListener(), options()) }()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("it has not ended in a minute")
+		}
+	}
+}
