@@ -216,6 +216,27 @@ func TestTidy(t *testing.T) {
 	until(t, "gone", func() bool { return f.count(t, "SELECT count(*) FROM mapper.jobs WHERE tenant = 'b'") == 0 })
 }
 
+// Many jobs that have expired are deleted in several transactions, so that each can end in its time.
+func TestRemove(t *testing.T) {
+	f := newFixture(t, nil)
+	f.stop()
+	err := postgres.InTenant(ctx, f.pool, "a", func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "INSERT INTO mapper.jobs (tenant, id, key_id, created_at) SELECT 'a', n, 'k', now() - interval '8 days' FROM generate_series(1, $1) n", 2*removed+1)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{removed + 1, 1, 0} {
+		if err := f.remove(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if n := f.count(t, "SELECT count(*) FROM mapper.jobs"); n != want {
+			t.Errorf("%d are left, not %d", n, want)
+		}
+	}
+}
+
 // A replica that stops gives its chunks back, and another that shares the database does all.
 func TestStop(t *testing.T) {
 	f := newFixture(t, nil)
