@@ -196,8 +196,6 @@ func (r *MapRequest) check(tenant string) error {
 	switch {
 	case len(raw) == 0 || string(raw) == "null":
 		return Errorf(InvalidRequest, "output is missing; send what the detector said")
-	case raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0:
-		r.Output = string(raw[1 : len(raw)-1])
 	case raw[0] == '"':
 		if err := json.Unmarshal(raw, &r.Output); err != nil {
 			return Errorf(InvalidRequest, "output is not a valid string")

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -76,15 +75,8 @@ func runMain(name, path string, build func(*Process) error) error {
 	return p.Serve(ctx)
 }
 
-// garbage is how much of the heap may be garbage before it is collected, in percent of what is in use, unless GOGC says
-// something else: the heap is small beside a checkpoint, and mostly a lexicon that every collection reads.
-const garbage = 400
-
 // Start takes the port and builds the service. The port comes first: a second start must fail before it loads a model.
 func Start(name string, c config.Config, build func(*Process) error) (*Process, error) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
-	}
 	p := &Process{Name: name, Config: c, Log: newLogger(c), Metrics: prometheus.NewRegistry()}
 	p.Metrics.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
 	port := map[string]int{"mapper": c.HTTP.MapperPort, "orchestration": c.HTTP.OrchestrationPort, "analysis": c.HTTP.AnalysisPort}[name]

@@ -2,12 +2,10 @@ package web
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"strings"
 	"time"
@@ -155,10 +153,4 @@ func requestID(rc *fasthttp.RequestCtx) string {
 	return string(id)
 }
 
-// newID makes an id that no other request has. It is no secret.
-func newID() string {
-	var b [16]byte
-	binary.NativeEndian.PutUint64(b[:], rand.Uint64())
-	binary.NativeEndian.PutUint64(b[8:], rand.Uint64())
-	return hex.EncodeToString(b[:])
-}
+func newID() string { return rand.Text() }
