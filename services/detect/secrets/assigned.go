@@ -166,13 +166,25 @@ func guess(v string, quoted bool) float64 {
 	return 0
 }
 
+// verbs stand between the name of a secret and the secret in a sentence; verbSet is what follows on their first space, for
+// there are many spaces.
+var (
+	verbs   = []string{" is ", " ist ", " lautet ", " est ", " es ", " to "}
+	verbSet = func() (set [256]bool) {
+		for _, v := range verbs {
+			set[v[1]] = true
+		}
+		return set
+	}()
+)
+
 // said tries a secret that a sentence tells: the password is hunter2.
 func (s *scan) said(i int) {
 	rest := s.content[i:]
-	if len(rest) < 2 || rest[1] != 'i' && rest[1] != 'l' && rest[1] != 'e' && rest[1] != 't' {
+	if len(rest) < 2 || !verbSet[rest[1]] {
 		return
 	}
-	for _, verb := range []string{" is ", " ist ", " lautet ", " est ", " es ", " to "} {
+	for _, verb := range verbs {
 		if !strings.HasPrefix(rest, verb) {
 			continue
 		}
