@@ -10,7 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/llama-mapper/llama-mapper/api"
@@ -18,16 +17,6 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/postgres"
 	"github.com/llama-mapper/llama-mapper/services/postgres/postgrestest"
 )
-
-func opened(t *testing.T, d config.Database, service string) *pgxpool.Pool {
-	t.Helper()
-	pool, err := postgres.Open(d, service, prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	return pool
-}
 
 func migrator(t *testing.T, d config.Database, service string) *postgres.Migrator {
 	t.Helper()
@@ -77,7 +66,7 @@ func TestMigrations(t *testing.T) {
 	ctx := context.Background()
 	for _, service := range postgres.Services {
 		t.Run(service, func(t *testing.T) {
-			m, pool := migrator(t, of(service), service), opened(t, of(service), service)
+			m, pool := migrator(t, of(service), service), postgrestest.Pool(t, of(service), service)
 			for range 2 {
 				n, err := m.Up(ctx)
 				if err != nil || n == 0 {
@@ -123,7 +112,7 @@ func TestCodeBefore(t *testing.T) {
 			"SELECT seq, at, leaf, hash, sealed FROM mapper.events WHERE tenant = 'b' AND seq > 0 ORDER BY seq LIMIT 5",
 		},
 	} {
-		pool := opened(t, of(service), service)
+		pool := postgrestest.Pool(t, of(service), service)
 		for _, statement := range statements {
 			err := postgres.InTenant(ctx, pool, "b", func(tx pgx.Tx) error {
 				_, err := tx.Exec(ctx, statement)
@@ -166,7 +155,7 @@ func TestRowLevelSecurity(t *testing.T) {
 	of := postgrestest.Migrated(t)
 	ctx := context.Background()
 	for _, service := range postgres.Services {
-		pool := opened(t, of(service), service)
+		pool := postgrestest.Pool(t, of(service), service)
 		rows, err := pool.Query(ctx, "SELECT c.relname, c.relforcerowsecurity FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'r'", service)
 		if err != nil {
 			t.Fatal(err)
@@ -182,7 +171,7 @@ func TestRowLevelSecurity(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	pool := opened(t, of("mapper"), "mapper")
+	pool := postgrestest.Pool(t, of("mapper"), "mapper")
 	insert := func(as, of string) error {
 		return postgres.InTenant(ctx, pool, as, func(tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, "INSERT INTO mapper.events (tenant, seq, at, leaf, hash, sealed) VALUES ($1, 1, now(), 'x', 'x', 'x')", of)
@@ -218,14 +207,14 @@ func TestRowLevelSecurity(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := opened(t, of("access"), "access").Exec(ctx, "SELECT * FROM mapper.events"); !errors.As(err, &pg) || pg.Code != "42501" {
+	if _, err := postgrestest.Pool(t, of("access"), "access").Exec(ctx, "SELECT * FROM mapper.events"); !errors.As(err, &pg) || pg.Code != "42501" {
 		t.Errorf("another service's role reads the schema: %v", err)
 	}
 }
 
 // What a client is told when the server is away, and when a statement is wrong.
 func TestAway(t *testing.T) {
-	pool := opened(t, config.Database{Host: "127.0.0.1", Port: 1, Name: "n", User: "u", Password: "hunter2", TLS: "prefer", Connections: 1}, "mapper")
+	pool := postgrestest.Pool(t, config.Database{Host: "127.0.0.1", Port: 1, Name: "n", User: "u", Password: "hunter2", TLS: "prefer", Connections: 1}, "mapper")
 	_, err := pool.Exec(context.Background(), "SELECT 1")
 	if e := api.AsError(postgres.Away(err)); e.Code != api.Unavailable || strings.Contains(e.Message, "127") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("%+v", e)

@@ -51,7 +51,7 @@ func holdAgainstRiver(t *testing.T, schema string) {
 		}
 		return lines
 	}
-	theirs := opened(t, postgrestest.New(t)(schema), schema)
+	theirs := postgrestest.Pool(t, postgrestest.New(t)(schema), schema)
 	m, err := rivermigrate.New(riverpgxv5.New(theirs), &rivermigrate.Config{Schema: schema})
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func holdAgainstRiver(t *testing.T, schema string) {
 	if _, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		t.Fatal(err)
 	}
-	want, got := described(theirs), described(opened(t, postgrestest.Migrated(t)(schema), schema))
+	want, got := described(theirs), described(postgrestest.Pool(t, postgrestest.Migrated(t)(schema), schema))
 	for _, line := range want {
 		if !slices.Contains(got, line) {
 			t.Errorf("missing: %s", line)
