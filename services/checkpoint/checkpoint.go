@@ -65,21 +65,25 @@ type Evidence struct {
 	Spelling bool `yaml:"spelling"`
 }
 
-// Prompt says how a finding becomes a prompt.
+// Prompt says how a finding becomes a prompt, or a conversation, for a guard.
 type Prompt struct {
 	Normalize   string    `yaml:"normalize"` // words or none
 	Prefix      string    `yaml:"prefix"`    // the same for every request, decoded once
-	Template    string    `yaml:"template"`  // with {finding}; {kind} and {evidence} where they are to stand
+	Template    string    `yaml:"template"`  // with {finding}; {kind} and {evidence} where they are to stand; a guard's is other, see guard.go
 	MaxTokens   int       `yaml:"max_tokens"`
 	Evidence    *Evidence `yaml:"evidence"`
 	DefaultKind string    `yaml:"default_kind"`
 	Kinds       []Kind    `yaml:"kinds"` // the first that matches counts
+
+	GuardPrompt `yaml:",inline"`
 }
 
-// Codec says what the model answers: type code, one token for each label; or type json, {"label":"..."}.
+// Codec says what the model answers: type code, one token for each label; type json, {"label":"..."}; or type verdict, what
+// a guard says.
 type Codec struct {
-	Type  string            `yaml:"type"`
-	Codes map[string]string `yaml:"codes"` // label to the text of its token, for type code
+	Type    string            `yaml:"type"`
+	Codes   map[string]string `yaml:"codes"` // label to the text of its token, for type code
+	Verdict `yaml:",inline"`
 }
 
 // Calibration turns the model's softmax into a probability that is right as often as it says.
@@ -125,7 +129,7 @@ type Manifest struct {
 	Version     string       `yaml:"version"`
 	Description string       `yaml:"description"`
 	License     string       `yaml:"license"`
-	Taxonomy    string       `yaml:"taxonomy"` // the version whose labels it answers with
+	Taxonomy    string       `yaml:"taxonomy"` // the version whose labels it answers with; none for a guard
 	Base        Base         `yaml:"base"`
 	Adapters    []Adapter    `yaml:"adapters"`
 	Lexicon     *File        `yaml:"lexicon"` // lines of normalised words, a tab, a label
@@ -287,22 +291,28 @@ var (
 
 func (m *Manifest) validate() error {
 	var errs []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
+	check := checker(&errs)
 	check(m.Schema == Schema, "schema is %d, this program reads %d", m.Schema, Schema)
-	check(m.Name != "" && m.Version != "" && m.Taxonomy != "", "name, version and taxonomy must be set")
-	file := func(what string, f File) {
-		check(fileName.MatchString(f.File), "%s.file %q is not a plain file name", what, f.File)
-		check(hexSHA256.MatchString(f.SHA256) && f.Bytes > 0, "%s.sha256 is not 64 hex digits, or its bytes %d; %s", what, f.Bytes, howToSeal)
+	check(m.Name != "" && m.Version != "", "name and version must be set")
+	errs = append(errs, m.Base.check("base"))
+	check(m.Prompt.MaxTokens >= 1 && m.Prompt.MaxTokens <= 1<<16, "prompt.max_tokens is %d, outside 1 to 65536", m.Prompt.MaxTokens)
+	check(m.Calibration.Method == "temperature", "calibration.method is %q, not temperature", m.Calibration.Method)
+	check(m.Calibration.Temperature > 0 && m.Calibration.Temperature < 100, "calibration.temperature is %g", m.Calibration.Temperature)
+	if m.IsGuard() {
+		return errors.Join(append(errs, m.validateGuard())...)
 	}
-	file("base", m.Base.File)
+	return errors.Join(append(errs, m.validateMapping())...)
+}
+
+// validateMapping checks what a checkpoint that maps findings has.
+func (m *Manifest) validateMapping() error {
+	var errs []error
+	check := checker(&errs)
+	check(m.Taxonomy != "", "taxonomy must be set")
 	check(len(m.Adapters) <= maxAdapters, "%d adapters; at most %d are supported", len(m.Adapters), maxAdapters)
 	least := map[int]bool{}
 	for _, a := range m.Adapters {
-		file("adapter "+a.Name, a.File)
+		errs = append(errs, a.check("adapter "+a.Name))
 		check(a.Scale > 0, "adapter %s: scale is %g", a.Name, a.Scale)
 		check(a.Temperature >= 0 && a.Temperature < 100, "adapter %s: temperature is %g", a.Name, a.Temperature)
 		check(a.MinWords >= 0 && !least[a.MinWords], "adapter %s: min_words is %d, negative or another adapter's", a.Name, a.MinWords)
@@ -311,13 +321,12 @@ func (m *Manifest) validate() error {
 	check(len(m.Adapters) == 0 || least[0], "adapters: none has min_words 0, for the shortest findings")
 	p := m.Prompt
 	check(p.Normalize == "words" || p.Normalize == "none", "prompt.normalize is %q, not words or none", p.Normalize)
-	check(p.MaxTokens >= 1 && p.MaxTokens <= 1<<16, "prompt.max_tokens is %d, outside 1 to 65536", p.MaxTokens)
 	if m.Lexicon != nil {
-		file("lexicon", *m.Lexicon)
+		errs = append(errs, m.Lexicon.check("lexicon"))
 		check(p.Normalize == "words", "lexicon: its entries are normalised, so prompt.normalize must be words")
 	}
 	if m.Golden != nil {
-		file("golden", *m.Golden)
+		errs = append(errs, m.Golden.check("golden"))
 	}
 	errs = append(errs, p.fields(m.Codec.Type))
 	check((p.Evidence == nil) == (m.Lexicon == nil), "lexicon and prompt.evidence go together; set both or neither")
@@ -328,10 +337,27 @@ func (m *Manifest) validate() error {
 	case "json":
 		check(len(m.Codec.Codes) == 0, "codec.codes is for type code")
 	default:
-		check(false, "codec.type is %q, not code or json", m.Codec.Type)
+		check(false, "codec.type is %q, not code, json or verdict", m.Codec.Type)
 	}
-	check(m.Calibration.Method == "temperature", "calibration.method is %q, not temperature", m.Calibration.Method)
-	check(m.Calibration.Temperature > 0 && m.Calibration.Temperature < 100, "calibration.temperature is %g", m.Calibration.Temperature)
+	check(p.GuardPrompt.empty() && m.Codec.Verdict.empty(), "prompt.suffix and roles, and codec.clean, flagged, categories, most and end are a guard's: codec.type verdict")
+	return errors.Join(errs...)
+}
+
+// checker returns a function that adds a mistake to errs unless all is well.
+func checker(errs *[]error) func(ok bool, format string, args ...any) {
+	return func(ok bool, format string, args ...any) {
+		if !ok {
+			*errs = append(*errs, fmt.Errorf(format, args...))
+		}
+	}
+}
+
+// check says whether the name is one of the directory, and the hash is one.
+func (f File) check(what string) error {
+	var errs []error
+	check := checker(&errs)
+	check(fileName.MatchString(f.File), "%s.file %q is not a plain file name", what, f.File)
+	check(hexSHA256.MatchString(f.SHA256) && f.Bytes > 0, "%s.sha256 is not 64 hex digits, or its bytes %d; %s", what, f.Bytes, howToSeal)
 	return errors.Join(errs...)
 }
 

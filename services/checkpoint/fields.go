@@ -2,7 +2,6 @@ package checkpoint
 
 import (
 	"errors"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,28 +17,28 @@ var (
 
 var inBraces = regexp.MustCompile(`\{([^{}]*)\}`)
 
+// unknown checks that what is in braces in a text is one of the fields.
+func unknown(what, text string, fields []string) error {
+	var errs []error
+	check := checker(&errs)
+	for _, m := range inBraces.FindAllStringSubmatch(text, -1) {
+		check(slices.Contains(fields, m[1]), "%s: {%s} is none of {%s}", what, m[1], strings.Join(fields, "}, {"))
+	}
+	check(!strings.ContainsAny(inBraces.ReplaceAllString(text, ""), "{}"), "%s has a brace without its other half", what)
+	return errors.Join(errs...)
+}
+
 // fields checks what is in braces in the template and in the evidence's item.
 func (p *Prompt) fields(codec string) error {
-	var errs []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	unknown := func(what, text string, fields []string) {
-		for _, m := range inBraces.FindAllStringSubmatch(text, -1) {
-			check(slices.Contains(fields, m[1]), "%s: {%s} is none of {%s}", what, m[1], strings.Join(fields, "}, {"))
-		}
-	}
-	unknown("prompt.template", p.Template, templateFields)
-	check(!strings.ContainsAny(inBraces.ReplaceAllString(p.Template, ""), "{}"), "prompt.template has a brace without its other half")
+	errs := []error{unknown("prompt.template", p.Template, templateFields)}
+	check := checker(&errs)
 	check(strings.Contains(p.Template, "{finding}"), "prompt.template lacks {finding}, which stands for what is to be mapped")
 	if p.Evidence == nil {
 		check(!strings.Contains(p.Template, "{evidence}"), "prompt.template has {evidence}, but prompt.evidence is not set")
 		return errors.Join(errs...)
 	}
 	check(strings.Contains(p.Template, "{evidence}"), "prompt.template lacks {evidence}; put it in, or leave lexicon and prompt.evidence out")
-	unknown("prompt.evidence.item", p.Evidence.Item, itemFields)
+	errs = append(errs, unknown("prompt.evidence.item", p.Evidence.Item, itemFields))
 	check(codec == "code" || !strings.Contains(p.Evidence.Item, "{code}"), "prompt.evidence.item has {code}, which only codec code has; {label} is the label's name")
 	return errors.Join(errs...)
 }
