@@ -64,8 +64,9 @@ type Error struct {
 	RequestID string `json:"request_id,omitempty"`
 	Retryable bool   `json:"retryable"`
 
-	RetryAfter time.Duration `json:"-"` // for the Retry-After header; 0 means none
-	Err        error         `json:"-"` // the cause; it stays in our log
+	Chat       *ChatError    `json:"error,omitempty"` // the same as clients of OpenAI's API read it, where they ask
+	RetryAfter time.Duration `json:"-"`               // for the Retry-After header; 0 means none
+	Err        error         `json:"-"`               // the cause; it stays in our log
 }
 
 // Errorf makes an Error. The arguments must not hold content from the client.

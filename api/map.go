@@ -220,15 +220,7 @@ func (r *MapRequest) check(tenant string) error {
 func decode(body []byte, into any) error { return decodeAtMost(MaxBody, body, into) }
 
 func decodeAtMost(most int, body []byte, into any) error {
-	switch {
-	case len(body) == 0:
-		return Errorf(InvalidRequest, "the body is empty; send a JSON object")
-	case len(body) > most:
-		return Errorf(PayloadTooLarge, "the body has %d bytes; at most %d are taken", len(body), most)
-	case !utf8.Valid(body):
-		return Errorf(InvalidRequest, "the body is not valid UTF-8")
-	}
-	if err := CheckDepth(body); err != nil {
+	if err := sound(most, body); err != nil {
 		return err
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
@@ -240,6 +232,19 @@ func decodeAtMost(most int, body []byte, into any) error {
 		return Errorf(InvalidRequest, "there is something after the JSON object")
 	}
 	return nil
+}
+
+// sound checks what a body must be before anything reads it as JSON.
+func sound(most int, body []byte) error {
+	switch {
+	case len(body) == 0:
+		return Errorf(InvalidRequest, "the body is empty; send a JSON object")
+	case len(body) > most:
+		return Errorf(PayloadTooLarge, "the body has %d bytes; at most %d are taken", len(body), most)
+	case !utf8.Valid(body):
+		return Errorf(InvalidRequest, "the body is not valid UTF-8")
+	}
+	return CheckDepth(body)
 }
 
 // badJSON says what is wrong without repeating what was sent: encoding/json's messages quote it.

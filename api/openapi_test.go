@@ -22,6 +22,7 @@ func TestOpenAPI(t *testing.T) {
 		MapRequest{}, MapBatchRequest{}, MapBatchResponse{}, BatchResult{}, Mapping{}, Candidate{}, Provenance{}, Finding{}, Span{}, VersionInfo{}, TaxonomyResponse{}, Label{}, Error{},
 		EventsResponse{}, Event{}, EventFinding{}, Key{}, KeysResponse{}, NewKeyRequest{}, RotateKeyRequest{}, NewKeyResponse{},
 		Proposal{}, ProposalsResponse{}, DecideRequest{}, DecideResponse{}, Override{}, OverridesResponse{}, OverrideRequest{}, OverrideResponse{}, Decision{}, DecisionsResponse{}, Job{}, JobsResponse{}, JobLine{},
+		ChatRequest{}, ChatMessage{}, ChatCompletion{}, ChatChoice{}, ChatReply{}, ChatUsage{}, ModelsResponse{}, ChatModel{}, ChatError{},
 	)
 }
 

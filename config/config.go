@@ -80,6 +80,12 @@ type Model struct {
 	ModelEndpoint  string `koanf:"model_endpoint"`  // a URL, for vllm
 }
 
+// Guard says which models judge content in the mapper's process, at POST /v1/chat/completions.
+type Guard struct {
+	ModelPaths []string `koanf:"model_paths"` // directories of guards; none by default
+	TimeoutMS  int      `koanf:"timeout_ms"`  // for one request; more for large models on a CPU
+}
+
 // HTTP bounds a server. Durations are in milliseconds.
 type HTTP struct {
 	Host              string `koanf:"host"`               // to listen on; one address of the machine where not all may reach it
@@ -168,6 +174,7 @@ type Config struct {
 	Database              Database      `koanf:"database"`        // for all services, where theirs is not set
 	Redis                 Redis         `koanf:"redis"`
 	Model                 Model         `koanf:"model"`
+	Guard                 Guard         `koanf:"guard"`
 	HTTP                  HTTP          `koanf:"http"`
 	Engine                Engine        `koanf:"engine"`
 	Mapping               Mapping       `koanf:"mapping"`
@@ -211,6 +218,7 @@ func defaults() Config {
 			Host: "0.0.0.0", MapperPort: 8000, OrchestrationPort: 8001, AnalysisPort: 8002, ReadTimeout: 5000, WriteTimeout: 5000, IdleTimeout: 60000, DrainTimeout: 10000, Connections: 4096,
 		},
 		Engine:  Engine{Queue: 96, Slots: 16, StepMS: 20, GPULayers: -1},
+		Guard:   Guard{TimeoutMS: 5000},
 		Mapping: Mapping{Threshold: 0.6, TimeoutMS: 500, Cache: 100000},
 		Redis:   Redis{Host: "localhost", Port: 6379}, MapperURL: "http://localhost:8000",
 		Audit:   Audit{JournalMB: 1024, SealMinutes: 10},
@@ -429,6 +437,7 @@ func (c *Config) validateSizes() (errs []error) {
 	between("orchestration.in_flight", c.Orchestration.InFlight, 1, 1<<20)
 	between("orchestration.cache", c.Orchestration.Cache, 0, 1e7)
 	between("orchestration.cache_seconds", c.Orchestration.CacheSeconds, 1, 86400)
+	between("guard.timeout_ms", c.Guard.TimeoutMS, 1, 600000)
 	between("mapping.cache", c.Mapping.Cache, 0, 1e8)
 	between("mapping.timeout_ms", c.Mapping.TimeoutMS, 1, 600000)
 	return errs

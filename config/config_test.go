@@ -37,10 +37,11 @@ func TestEnvironmentWins(t *testing.T) {
 	t.Setenv("LLAMA_MAPPER_DATABASE__HOST", "elsewhere")
 	t.Setenv("LLAMA_MAPPER_ENGINE__QUEUE", "7")
 	t.Setenv("LLAMA_MAPPER_ENGINE__PLUGINS", "/a.so,/b.so")
+	t.Setenv("LLAMA_MAPPER_GUARD__MODEL_PATHS", "a,b")
 	t.Setenv("LLAMA_MAPPER_MAPPING__THRESHOLDS__PRESIDIO", "0.9")
 	t.Setenv("LLAMA_MAPPER_DEBUG", "false")
 	c, err := Load("development.yaml")
-	if err != nil || c.Database.Host != "elsewhere" || c.Engine.Queue != 7 || c.Mapping.Thresholds["presidio"] != 0.9 || c.Debug || len(c.Engine.Plugins) != 2 {
+	if err != nil || c.Database.Host != "elsewhere" || c.Engine.Queue != 7 || c.Mapping.Thresholds["presidio"] != 0.9 || c.Debug || len(c.Engine.Plugins) != 2 || len(c.Guard.ModelPaths) != 2 {
 		t.Errorf("%+v, %v", c, err)
 	}
 	if _, err := Load("absent.yaml"); err == nil {
@@ -56,6 +57,7 @@ surprise: 1
 redis: {host: "${ABSENT}", port: 70000, color: red}
 model: {serving_backend: cloud}
 engine: {queue: 0}
+guard: {timeout_ms: 0}
 egress: {allowed_networks: [10.0.0.0/8, localhost]}
 mapping: {threshold: 2, thresholds: {x: -1, "*/PII.Other": 3}}
 `), []string{"LLAMA_MAPPER_REDIS__COLOUR=blue", "LLAMA_MAPPER_REDIS__COLOR=blue"})
@@ -63,7 +65,7 @@ mapping: {threshold: 2, thresholds: {x: -1, "*/PII.Other": 3}}
 		t.Fatal("it was taken")
 	}
 	for _, want := range []string{
-		"log_level", "surprise: this key", "${ABSENT}", "redis.port", "redis.color", "redis.colour", "serving_backend", "engine.queue", `egress.allowed_networks: "localhost"`, "mapping.threshold:", "thresholds.x", "thresholds.*/PII.Other",
+		"log_level", "surprise: this key", "${ABSENT}", "redis.port", "redis.color", "redis.colour", "serving_backend", "engine.queue", "guard.timeout_ms", `egress.allowed_networks: "localhost"`, "mapping.threshold:", "thresholds.x", "thresholds.*/PII.Other",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in: %v", want, err)
@@ -162,7 +164,7 @@ func TestDevelopmentExplains(t *testing.T) {
 		t.Errorf("databases: %+v, code has %+v", got.DatabaseOf("mapper"), want.DatabaseOf("mapper"))
 	}
 	got.Database = Database{}
-	got.HTTP.TrustedProxies, got.Engine.Plugins, got.Mapping.Thresholds = nil, nil, nil // empty, not absent
+	got.HTTP.TrustedProxies, got.Engine.Plugins, got.Guard.ModelPaths, got.Mapping.Thresholds = nil, nil, nil, nil // empty, not absent
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the file says\n%+v, the code\n%+v", got, want)
 	}

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/bulk"
 	"github.com/llama-mapper/llama-mapper/services/checkpoint"
 	"github.com/llama-mapper/llama-mapper/services/control"
+	"github.com/llama-mapper/llama-mapper/services/guard"
 	"github.com/llama-mapper/llama-mapper/services/idempotency"
 	"github.com/llama-mapper/llama-mapper/services/mapper"
 	"github.com/llama-mapper/llama-mapper/services/postgres"
@@ -54,7 +56,10 @@ func buildMapper(p *process.Process) (*mapper.Service, error) {
 	review.NewStore(pool, service.Knows, service.TableOf).Register(p.Router)
 	timeout := process.MS(p.Config.Mapping.TimeoutMS)
 	service.Register(p.Router, log, idempotency.New(p.Redis, 2*timeout, p.Metrics).Wrap)
-	return service, buildJobs(p, service)
+	if err := buildJobs(p, service); err != nil {
+		return nil, err
+	}
+	return service, buildGuards(p)
 }
 
 // buildJobs adds mapping in bulk, on connections of its own: no request waits for one of them.
@@ -96,6 +101,40 @@ func buildService(p *process.Process, overrides mapper.Overrides, reviewer mappe
 	return mapper.New(model, knowledge, o, p.Metrics), nil
 }
 
+// buildGuards loads the models that judge content.
+func buildGuards(p *process.Process) error {
+	c := p.Config
+	o := guard.Options{Engine: engineOptions(c), Threads: cmp.Or(c.Engine.Threads, cores()), GPULayers: c.Engine.GPULayers}
+	var guards []*guard.Guard
+	for _, path := range c.Guard.ModelPaths {
+		ckpt, err := checkpoint.Open(path)
+		if err != nil {
+			return fmt.Errorf("guard.model_paths: %w", err)
+		}
+		g, err := guard.Load(ckpt, o, p.Metrics)
+		if err != nil {
+			return fmt.Errorf("guard.model_paths: %w", err)
+		}
+		p.OnEnd(g.Close)
+		p.Log.Info("loaded", "guard", g.ID())
+		guards = append(guards, g)
+	}
+	service, err := guard.New(guards, process.MS(c.Guard.TimeoutMS))
+	if err != nil {
+		return fmt.Errorf("guard.model_paths: %w", err)
+	}
+	service.Register(p.Router)
+	return nil
+}
+
+func engineOptions(c config.Config) engine.Options {
+	o := engine.Default()
+	o.Queue, o.Slots, o.Step = c.Engine.Queue, c.Engine.Slots, process.MS(c.Engine.StepMS)
+	return o
+}
+
+func cores() int { return min(runtime.GOMAXPROCS(0), runtime.NumCPU()) }
+
 // model is one checkpoint, or the versions of a store.
 type model interface {
 	mapper.Model
@@ -112,11 +151,9 @@ func loadModel(p *process.Process, taxonomy *mapper.Taxonomy) (model, error) {
 	if err := openLibrary(c, p.Log); err != nil {
 		return nil, err
 	}
-	o := engine.Default()
-	o.Queue, o.Slots, o.Step = c.Engine.Queue, c.Engine.Slots, process.MS(c.Engine.StepMS)
 	load := func(ckpt *checkpoint.Checkpoint) (*mapper.Local, error) {
 		return mapper.NewLocal(ckpt, taxonomy, mapper.LocalOptions{
-			Engine: o, Lanes: c.Engine.Lanes, Threads: c.Engine.Threads, Cores: min(runtime.GOMAXPROCS(0), runtime.NumCPU()), GPULayers: c.Engine.GPULayers,
+			Engine: engineOptions(c), Lanes: c.Engine.Lanes, Threads: c.Engine.Threads, Cores: cores(), GPULayers: c.Engine.GPULayers,
 		}, p.Metrics)
 	}
 	path := c.Model.ModelPath

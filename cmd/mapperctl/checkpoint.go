@@ -6,15 +6,19 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime"
 	"text/tabwriter"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/llama-mapper/llama-mapper/config"
+	"github.com/llama-mapper/llama-mapper/engine"
 	"github.com/llama-mapper/llama-mapper/llama"
 	"github.com/llama-mapper/llama-mapper/services/checkpoint"
 	"github.com/llama-mapper/llama-mapper/services/control"
+	"github.com/llama-mapper/llama-mapper/services/guard"
 	"github.com/llama-mapper/llama-mapper/services/mapper"
 )
 
@@ -153,7 +157,7 @@ func verifyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "verify DIR", Short: "say what is wrong with a checkpoint, if anything", Args: cobra.ExactArgs(1),
 		Long: "Checks the manifest, every file's hash, the headers of the GGUF files, that the adapters fit the base, that every\n" +
-			"code is one token, the taxonomy's version and the lexicon, and asks the golden rows.",
+			"code is one token, the taxonomy's version and the lexicon, and asks the golden rows. Of a guard, that it loads.",
 		RunE: func(c *cobra.Command, args []string) error { return verify(c.Context(), c.OutOrStdout(), args[0]) },
 	}
 }
@@ -164,7 +168,7 @@ func verify(ctx context.Context, stdout io.Writer, dir string) error {
 		return err
 	}
 	c, err := checkpoint.Open(dir)
-	if m, unread := checkpoint.Read(dir); m.Schema != 0 || unread == nil { // else Open has said that there is none
+	if m, unread := checkpoint.Read(dir); (m.Schema != 0 || unread == nil) && !m.IsGuard() { // else Open has said that there is none
 		err = errors.Join(err, taxonomy.Answers(&m))
 	}
 	if err != nil {
@@ -172,6 +176,9 @@ func verify(ctx context.Context, stdout io.Writer, dir string) error {
 	}
 	if err := llama.Open(""); err != nil {
 		return err
+	}
+	if c.IsGuard() {
+		return verifyGuard(ctx, stdout, c)
 	}
 	model, err := load(c, taxonomy)
 	if err != nil {
@@ -181,5 +188,17 @@ func verify(ctx context.Context, stdout io.Writer, dir string) error {
 		return err
 	}
 	fmt.Fprintf(stdout, "%s: %d files verified, loads, and answers its golden rows\n", c.ID(), len(c.Files()))
+	return nil
+}
+
+func verifyGuard(ctx context.Context, stdout io.Writer, c *checkpoint.Checkpoint) error {
+	g, err := guard.Load(c, guard.Options{Engine: engine.Default(), Threads: runtime.NumCPU(), GPULayers: -1}, prometheus.NewRegistry())
+	if err != nil {
+		return err
+	}
+	if err := g.Close(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "%s: %d file verified, loads, and has %d verdicts\n", c.ID(), len(c.Files()), g.Verdicts())
 	return nil
 }

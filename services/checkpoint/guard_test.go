@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +20,9 @@ func guardIn(t *testing.T, changes ...string) string {
 		t.Fatalf("the template has no %q", changes[0])
 	}
 	dir := write(t, text)
+	if err := os.WriteFile(filepath.Join(dir, "base-f16.gguf"), weights, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := Seal(dir, nil); err != nil {
 		t.Fatal(err)
 	}

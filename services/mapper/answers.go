@@ -12,6 +12,9 @@ import (
 // Answers checks that what a checkpoint can answer is this taxonomy: its version and, for codec code, that every
 // label has a code of its own. The error lists every mistake.
 func (t *Taxonomy) Answers(m *checkpoint.Manifest) error {
+	if m.IsGuard() {
+		return errors.New("it is a guard, which answers no labels (codec.type verdict); name it in guard.model_paths")
+	}
 	var errs []error
 	if m.Taxonomy != t.Version {
 		errs = append(errs, fmt.Errorf("it answers with taxonomy %q, this program has %q", m.Taxonomy, t.Version))

@@ -24,6 +24,10 @@ func TestAnswers(t *testing.T) {
 	if err := taxonomy.Answers(&checkpoint.Manifest{Taxonomy: taxonomy.Version, Codec: checkpoint.Codec{Type: "json"}}); err != nil {
 		t.Error(err)
 	}
+	err = taxonomy.Answers(&checkpoint.Manifest{Codec: checkpoint.Codec{Type: "verdict"}})
+	if err == nil || !strings.Contains(err.Error(), "name it in guard.model_paths") {
+		t.Errorf("a guard: %v", err)
+	}
 	m.Taxonomy = "1999.12"
 	delete(codes, "OTHER.Spam")
 	codes["BIAS.Age"], codes["BIAS.Race"], codes["BIAS.Wrong"] = "", "<BIAS.Gender>", "<x>"
