@@ -8,12 +8,15 @@ import (
 	"testing"
 
 	"github.com/llama-mapper/llama-mapper/api"
+	"github.com/llama-mapper/llama-mapper/config"
+	"github.com/llama-mapper/llama-mapper/services/guard/guardtest"
 	"github.com/llama-mapper/llama-mapper/services/process/processtest"
 )
 
 // What a client sends as content is afterwards in no log, metric, trace, table, journal, dump or error message.
 func TestCanaryNowhere(t *testing.T) {
 	k := processtest.Key(t, processtest.Store(t), "me", "operator")
+	t.Setenv(config.Prefix+"GUARD__MODEL_PATHS", guardtest.Dir(t))
 	c := processtest.NewCanary(t, "canary4711")
 	p := startProcess(t, "checkpoints/mapper-tiny", c.Logs)
 	sendCanaries(t, p.Service, k, c.Text)
@@ -42,6 +45,18 @@ func sendCanaries(t *testing.T, s processtest.Service, k, canary string) {
 		}
 	}
 	s.Do(t, "POST", "/api/v1/map", canary, bomb, nil)
+	chat := `{"model":"llama-guard-3","messages":[{"role":"user","content":"` + canary + `"}]}`
+	judged := map[string]int{chat: 200, `{"model":"` + canary + `","messages":[{"role":"user","content":"x"}]}`: 404}
+	for _, change := range [][2]string{{`"user"`, `"` + canary + `"`}, {`"messages"`, `"` + canary + `"`}, {canary, strings.Repeat(canary+" ", 2000)}, {canary, strings.Repeat(canary, 7000)}, {`"}]`, `"`}} {
+		body := strings.Replace(chat, change[0], change[1], 1)
+		judged[body] = map[bool]int{true: 400, false: 413}[len(body) <= api.MaxBody]
+	}
+	for body, want := range judged {
+		var e api.Error
+		if status := s.Do(t, "POST", "/v1/chat/completions", k, body, &e, "X-Request-ID", "chat "+canary, "User-Agent", canary); status != want || strings.Contains(fmt.Sprint(e, e.Chat), canary) {
+			t.Errorf("%.90s: %d %+v, want %d", body, status, e, want)
+		}
+	}
 	processtest.Until(t, "events", func() bool {
 		var page api.EventsResponse
 		return s.Do(t, "GET", "/api/v1/events?limit=1000", k, "", &page) == 200 && len(page.Events) >= answered-2 && answered > 10

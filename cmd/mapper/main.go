@@ -12,6 +12,7 @@ import (
 	"net"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/engine"
@@ -108,6 +109,9 @@ func buildGuards(p *process.Process) error {
 	var guards []*guard.Guard
 	for _, path := range c.Guard.ModelPaths {
 		ckpt, err := checkpoint.Open(path)
+		if err == nil && slices.ContainsFunc(guards, func(g *guard.Guard) bool { return g.Name() == ckpt.Name }) {
+			err = fmt.Errorf("two guards are named %s; change the name in a manifest", ckpt.Name)
+		}
 		if err != nil {
 			return fmt.Errorf("guard.model_paths: %w", err)
 		}
@@ -119,11 +123,7 @@ func buildGuards(p *process.Process) error {
 		p.Log.Info("loaded", "guard", g.ID())
 		guards = append(guards, g)
 	}
-	service, err := guard.New(guards, process.MS(c.Guard.TimeoutMS))
-	if err != nil {
-		return fmt.Errorf("guard.model_paths: %w", err)
-	}
-	service.Register(p.Router)
+	guard.New(guards, process.MS(c.Guard.TimeoutMS)).Register(p.Router)
 	return nil
 }
 

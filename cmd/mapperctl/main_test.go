@@ -13,6 +13,7 @@ import (
 
 	"github.com/llama-mapper/llama-mapper/services/checkpoint"
 	"github.com/llama-mapper/llama-mapper/services/evaluation"
+	"github.com/llama-mapper/llama-mapper/services/guard/guardtest"
 )
 
 const shipped = "../../checkpoints/mapper-tiny"
@@ -117,4 +118,16 @@ func TestQuantise(t *testing.T) {
 	}
 	refused(t, "exists", "checkpoint", "quantise", shipped, to)
 	refused(t, "is not one of", "checkpoint", "quantise", shipped, to+"2", "--type", "q1")
+}
+
+// A guard's directory is verified and quantised like any other, and does not become what maps.
+func TestGuard(t *testing.T) {
+	dir := guardtest.Dir(t)
+	ok(t, "llama-guard-3@1: 1 file verified, loads, and has 470 verdicts", "checkpoint", "verify", dir)
+	ok(t, "llama-guard-3@1-q8_0: 1 file verified", "checkpoint", "quantise", dir, filepath.Join(t.TempDir(), "small"))
+	refused(t, "it is a guard", "checkpoint", "activate", dir, "--store="+filepath.Join(t.TempDir(), "store"))
+	if err := os.Truncate(filepath.Join(dir, "base-f16.gguf"), 1000); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, "base-f16.gguf has 1000 bytes", "checkpoint", "verify", dir)
 }

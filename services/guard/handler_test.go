@@ -30,17 +30,13 @@ import (
 // routed has guards behind a gate that takes one bearer's key.
 func routed(t *testing.T, timeout time.Duration, guards ...*Guard) *web.Router {
 	t.Helper()
-	s, err := New(guards, timeout)
-	if err != nil {
-		t.Fatal(err)
-	}
 	r := web.New("mapper", slog.New(slog.NewTextHandler(io.Discard, nil)), prometheus.NewRegistry(), func(rc *fasthttp.RequestCtx, scope string) error {
 		if string(rc.Request.Header.Peek("Authorization")) != "Bearer key" || scope != access.Map {
 			return api.Errorf(api.Unauthorized, "no")
 		}
 		return nil
 	})
-	s.Register(r)
+	New(guards, timeout).Register(r)
 	return r
 }
 

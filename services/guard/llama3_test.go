@@ -5,8 +5,6 @@ package guard
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,8 +15,8 @@ import (
 
 	"github.com/llama-mapper/llama-mapper/engine"
 	"github.com/llama-mapper/llama-mapper/llama"
-	"github.com/llama-mapper/llama-mapper/llama/llamatest"
 	"github.com/llama-mapper/llama-mapper/services/checkpoint"
+	"github.com/llama-mapper/llama-mapper/services/guard/guardtest"
 )
 
 // noise loads the template for Llama Guard 3 with a model of noise that has Llama 3's vocabulary.
@@ -27,19 +25,7 @@ func noise(t *testing.T) *Guard {
 	if err := llama.Open(""); err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	llamatest.Llama3(t, dir)
-	raw, err := os.ReadFile("../../checkpoints/llama-guard-3/manifest.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "manifest.yaml"), raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := checkpoint.Seal(dir, nil); err != nil {
-		t.Fatal(err)
-	}
-	c, err := checkpoint.Open(dir)
+	c, err := checkpoint.Open(guardtest.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}
