@@ -48,7 +48,7 @@ run: build ## start the services with private servers, and print requests to try
 .PHONY: test
 test: tools ## all tests: pure Go, then with llama.cpp and the shipped checkpoint, then the training pipeline
 	@$(call SERVERS,test,-c fsync=off); set -x; CGO_ENABLED=0 go test -timeout 30m ./...; \
-	$(GO) test -timeout 30m -tags llama ./llama/ ./services/mapper/ ./cmd/...
+	$(GO) test -timeout 30m -tags llama ./llama/ ./services/mapper/ ./services/guard/ ./cmd/...
 	@$(MAKE) --no-print-directory train-smoke
 
 .PHONY: drill

@@ -43,12 +43,12 @@ done
 
 # ready SERVICE PID waits until a service takes requests.
 ready() {
-	for _ in $(seq 100); do
+	for _ in $(seq 3000); do # models of gigabytes are read and hashed first
 		! curl -fs "http://127.0.0.1:${!1}/ready" >/dev/null 2>&1 || return 0
 		kill -0 "$2" 2>/dev/null || { tail -n 1 ".run/$1.log" >&2; exit 1; }
 		sleep 0.1
 	done
-	echo "the $1 was not ready in 10 s; see .run/$1.log" >&2
+	echo "the $1 was not ready in 5 minutes; see .run/$1.log" >&2
 	exit 1
 }
 # shellcheck disable=SC2086 # the numbers are words
