@@ -47,6 +47,17 @@ type ModelInfo struct {
 	KVBytes      int   // of one cell of an f16 cache
 }
 
+// Begin puts the token that begins every text in front of a prompt, where the vocabulary asks for it or there is nothing else.
+func (i ModelInfo) Begin(prompt []Token) ([]Token, error) {
+	if !i.AddBOS && len(prompt) > 0 {
+		return prompt, nil
+	}
+	if len(prompt) > 0 && prompt[0] == i.BOS {
+		return nil, errors.New("begins with the token that begins every text; leave it out, the vocabulary asks for it by itself")
+	}
+	return append([]Token{i.BOS}, prompt...), nil
+}
+
 // Device is something llama.cpp can compute on.
 type Device struct {
 	Name, Description       string

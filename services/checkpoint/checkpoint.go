@@ -75,7 +75,7 @@ type Prompt struct {
 	DefaultKind string    `yaml:"default_kind"`
 	Kinds       []Kind    `yaml:"kinds"` // the first that matches counts
 
-	GuardPrompt `yaml:",inline"`
+	Guard GuardPrompt `yaml:",inline"`
 }
 
 // Codec says what the model answers: type code, one token for each label; type json, {"label":"..."}; or type verdict, what
@@ -83,7 +83,7 @@ type Prompt struct {
 type Codec struct {
 	Type    string            `yaml:"type"`
 	Codes   map[string]string `yaml:"codes"` // label to the text of its token, for type code
-	Verdict `yaml:",inline"`
+	Verdict Verdict           `yaml:",inline"`
 }
 
 // Calibration turns the model's softmax into a probability that is right as often as it says.
@@ -339,7 +339,7 @@ func (m *Manifest) validateMapping() error {
 	default:
 		check(false, "codec.type is %q, not code, json or verdict", m.Codec.Type)
 	}
-	check(p.GuardPrompt.empty() && m.Codec.Verdict.empty(), "prompt.suffix and roles, and codec.clean, flagged, categories, most and end are a guard's: codec.type verdict")
+	check(p.Guard.empty() && m.Codec.Verdict.empty(), "prompt.suffix and roles, and codec.clean, flagged, categories, most and end are a guard's: codec.type verdict")
 	return errors.Join(errs...)
 }
 

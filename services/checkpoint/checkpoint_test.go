@@ -109,8 +109,17 @@ func TestRefuses(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(manifest()))
+	guard, err := os.ReadFile("../../checkpoints/llama-guard-3/manifest.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(strings.NewReplacer(`sha256: ""`, "sha256: "+strings.Repeat("0", 64), "bytes: 0", "bytes: 1").Replace(string(guard))))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if m, err := parse(raw); err == nil && (m.Schema != Schema || m.Base.File.File == "" || strings.Contains(m.Base.File.File, "/")) {
+		m, err := parse(raw)
+		if err == nil && m.IsGuard() && len(m.Codec.Verdict.Texts()) > 1+32+496+4960 {
+			t.Errorf("%d verdicts", len(m.Codec.Verdict.Texts()))
+		}
+		if err == nil && (m.Schema != Schema || m.Base.File.File == "" || strings.Contains(m.Base.File.File, "/")) {
 			t.Errorf("accepted %+v", m)
 		}
 	})

@@ -75,10 +75,10 @@ func (m *Manifest) validateGuard() error {
 		check(!foreign.set, "%s is for checkpoints that map findings; a guard has none: delete it", foreign.key)
 	}
 	check(strings.Count(p.Template, "{conversation}") == 1, "prompt.template must have {conversation} once, which stands for what is to be judged")
-	roles := slices.Sorted(maps.Keys(p.Roles))
+	roles := slices.Sorted(maps.Keys(p.Guard.Roles))
 	check(slices.Equal(roles, []string{"user"}) || slices.Equal(roles, []string{"assistant", "user"}), "prompt.roles must name user, and may name assistant")
 	for _, role := range roles {
-		check(p.Roles[role] != "", "prompt.roles.%s must be the model's name of it", role)
+		check(p.Guard.Roles[role] != "", "prompt.roles.%s must be the model's name of it", role)
 	}
 	check(v.Clean != "" && v.Flagged != "" && v.End != "", "codec.clean, codec.flagged and codec.end must be set")
 	check(len(v.Categories) >= 1 && len(v.Categories) <= maxCategories, "codec.categories has %d, outside 1 to %d", len(v.Categories), maxCategories)

@@ -35,15 +35,15 @@ func TestGuardTemplate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !c.IsGuard() || !strings.HasSuffix(c.Prompt.Prefix, "<BEGIN CONVERSATION>\n\n") || c.Prompt.Roles["assistant"] != "Agent" || c.Prompt.Suffix == "" {
+	if !c.IsGuard() || !strings.HasSuffix(c.Prompt.Prefix, "<BEGIN CONVERSATION>\n\n") || c.Prompt.Guard.Roles["assistant"] != "Agent" || c.Prompt.Guard.Suffix == "" {
 		t.Errorf("%+v", c.Manifest)
 	}
-	for _, category := range c.Codec.Categories {
+	for _, category := range c.Codec.Verdict.Categories {
 		if !strings.Contains(c.Prompt.Prefix, "\n"+category+": ") {
 			t.Errorf("the prefix does not name %s", category)
 		}
 	}
-	if n := len(c.Codec.Texts()); n != 1+14+91+364 {
+	if n := len(c.Codec.Verdict.Texts()); n != 1+14+91+364 {
 		t.Errorf("%d verdicts", n)
 	}
 }

@@ -95,12 +95,12 @@ func newGuard(c *checkpoint.Checkpoint, w weights, o Options, reg prometheus.Reg
 			err = errors.Join(fmt.Errorf("checkpoint %s: %w", c.ID(), err), g.Close(context.Background()))
 		}
 	}()
-	if g.suffix, err = w.Tokenize(c.Prompt.Suffix, true); err != nil {
+	if g.suffix, err = w.Tokenize(c.Prompt.Guard.Suffix, true); err != nil {
 		return nil, err
 	}
 	task := engine.Task{Temperature: c.Calibration.Temperature}
-	for _, text := range c.Codec.Texts() {
-		tokens, err := w.Tokenize(text+c.Codec.End, true)
+	for _, text := range c.Codec.Verdict.Texts() {
+		tokens, err := w.Tokenize(text+c.Codec.Verdict.End, true)
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +108,7 @@ func newGuard(c *checkpoint.Checkpoint, w weights, o Options, reg prometheus.Reg
 		g.verdicts = append(g.verdicts, verdict{text, len(tokens)})
 	}
 	o.Engine.Prompt, o.Engine.Slots = c.Prompt.MaxTokens, min(o.Engine.Slots, maxSlots)
-	for role := range c.Prompt.Roles {
+	for role := range c.Prompt.Guard.Roles {
 		if err := g.start(role, task, o, prometheus.WrapRegistererWith(prometheus.Labels{"checkpoint": c.ID(), "adapter": role}, reg)); err != nil {
 			return nil, err
 		}
@@ -118,16 +118,13 @@ func newGuard(c *checkpoint.Checkpoint, w weights, o Options, reg prometheus.Reg
 
 // start adds the judge of a role.
 func (g *Guard) start(role string, task engine.Task, o Options, reg prometheus.Registerer) (err error) {
-	j := &judge{role: g.checkpoint.Prompt.Roles[role]}
+	j := &judge{role: g.checkpoint.Prompt.Guard.Roles[role]}
 	g.judges[role] = j
 	if task.Prefix, err = g.weights.Tokenize(strings.ReplaceAll(g.checkpoint.Prompt.Prefix, "{role}", j.role), true); err != nil {
 		return err
 	}
-	if info := g.weights.Info(); info.AddBOS || len(task.Prefix) == 0 {
-		if len(task.Prefix) > 0 && task.Prefix[0] == info.BOS {
-			return errors.New("prompt.prefix begins with the token that begins every text; leave it out, the vocabulary asks for it by itself")
-		}
-		task.Prefix = append([]llama.Token{info.BOS}, task.Prefix...)
+	if task.Prefix, err = g.weights.Info().Begin(task.Prefix); err != nil {
+		return fmt.Errorf("prompt.prefix %w", err)
 	}
 	j.prefix = len(task.Prefix)
 	decoder, err := g.weights.open(o.Engine.Context(task, o.Threads))
@@ -174,7 +171,7 @@ func (g *Guard) Judge(ctx context.Context, conversation []api.ChatMessage) (Judg
 func (g *Guard) prompt(judged string, conversation []api.ChatMessage) ([]llama.Token, error) {
 	turns := make([]string, len(conversation))
 	for i, m := range conversation {
-		role, named := g.checkpoint.Prompt.Roles[m.Role]
+		role, named := g.checkpoint.Prompt.Guard.Roles[m.Role]
 		if !named {
 			return nil, errRole
 		}

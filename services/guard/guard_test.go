@@ -194,7 +194,7 @@ func TestVerdicts(t *testing.T) {
 	c := template(t)
 	want := ""
 	g := made(t, c, &scripted{says: func(string) string { return want }}, engine.Default())
-	for _, want = range c.Codec.Texts() {
+	for _, want = range c.Codec.Verdict.Texts() {
 		if got, err := ask(g, "x"); err != nil || got.Text != want {
 			t.Errorf("%q: %+v %v", want, got, err)
 		}
@@ -206,7 +206,7 @@ func TestVerdicts(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	c := template(t)
-	c.Prompt.Roles = map[string]string{"user": "User"}
+	c.Prompt.Guard.Roles = map[string]string{"user": "User"}
 	s := &scripted{says: func(string) string { return "safe" }}
 	g := made(t, c, s, engine.Default())
 	if len(s.opened) != 1 || s.opened[0].Options.Sequences != maxSlots+1 {
@@ -239,7 +239,7 @@ func TestGuardRefuses(t *testing.T) {
 		}
 	}
 	f(func(c *checkpoint.Checkpoint) { c.Prompt.Prefix = "<|begin_of_text|>" + c.Prompt.Prefix }, "begins with the token that begins every text", 1)
-	f(func(c *checkpoint.Checkpoint) { c.Codec.End = "" }, "begins with answer", 2)
+	f(func(c *checkpoint.Checkpoint) { c.Codec.Verdict.End = "" }, "begins with answer", 2)
 	tiny, err := checkpoint.Open("../../checkpoints/mapper-tiny")
 	if err != nil {
 		t.Fatal(err)

@@ -100,7 +100,7 @@ func TestChatErrors(t *testing.T) {
 	f(none, "GET", "/v1/models", "", 404, "NOT_FOUND", "not_found", "guard.model_paths")
 
 	c := template(t)
-	c.Prompt.Roles = map[string]string{"user": "User"}
+	c.Prompt.Guard.Roles = map[string]string{"user": "User"}
 	s := &scripted{says: func(string) string { return "safe" }}
 	g := made(t, c, s, engine.Default())
 	r := routed(t, time.Minute, g)

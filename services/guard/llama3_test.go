@@ -54,7 +54,7 @@ func TestWholeTokens(t *testing.T) {
 	p := g.checkpoint.Prompt
 	for _, contents := range conversations {
 		conversation := said(contents...)
-		role := p.Roles[conversation[len(conversation)-1].Role]
+		role := p.Guard.Roles[conversation[len(conversation)-1].Role]
 		prefix, err := g.weights.Tokenize("<|begin_of_text|>"+strings.ReplaceAll(p.Prefix, "{role}", role), true)
 		if err != nil {
 			t.Fatal(err)
@@ -65,7 +65,7 @@ func TestWholeTokens(t *testing.T) {
 		}
 		var turns []string
 		for _, m := range conversation {
-			turns = append(turns, p.Roles[m.Role]+": "+m.Content)
+			turns = append(turns, p.Guard.Roles[m.Role]+": "+m.Content)
 		}
 		for _, v := range []string{"safe", "unsafe\nS1", "unsafe\nS2,S10,S14"} {
 			said, err := g.weights.Tokenize(v+"<|eot_id|>", true)

@@ -115,11 +115,8 @@ func (l *Local) task(c *checkpoint.Checkpoint, t *Taxonomy) (task engine.Task, e
 		return task, err
 	}
 	var errs []error
-	if info := l.model.Info(); info.AddBOS || len(task.Prefix) == 0 {
-		if len(task.Prefix) > 0 && task.Prefix[0] == info.BOS {
-			errs = append(errs, errors.New("prompt.prefix begins with the token that begins every text; leave it out, the vocabulary asks for it by itself"))
-		}
-		task.Prefix = append([]llama.Token{info.BOS}, task.Prefix...)
+	if task.Prefix, err = l.model.Info().Begin(task.Prefix); err != nil {
+		errs = append(errs, fmt.Errorf("prompt.prefix %w", err))
 	}
 	for _, label := range t.Labels {
 		text := `{"label":"` + label.ID + `"}`
