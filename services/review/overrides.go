@@ -18,6 +18,9 @@ import (
 const (
 	refresh = 2 * time.Second  // how often changes are looked for
 	overlap = 30 * time.Second // how far back, for transactions that took their time before they committed
+	anew    = 6 * time.Hour    // after which all are read again
+
+	pageRows = 5000
 )
 
 // Overrides is every tenant's overrides in memory, so that no request waits for Postgres. While that is away they are
@@ -26,12 +29,20 @@ type Overrides struct {
 	pool *pgxpool.Pool
 	log  *slog.Logger
 
-	mu      sync.RWMutex // guards what follows
-	tenants map[string]*own
-	latest  time.Time
+	mu sync.RWMutex // guards what follows
+	*known
 
 	failing atomic.Bool
 }
+
+// known is what was read since a time.
+type known struct {
+	begun   time.Time
+	tenants map[string]*own
+	latest  time.Time // change
+}
+
+func newKnown() *known { return &known{begun: time.Now(), tenants: map[string]*own{}} }
 
 // own is one tenant's overrides.
 type own struct {
@@ -45,7 +56,7 @@ type place struct{ detector, digest string }
 
 // NewOverrides makes an empty one; Run keeps it current.
 func NewOverrides(pool *pgxpool.Pool, log *slog.Logger) *Overrides {
-	return &Overrides{pool: pool, log: log, tenants: map[string]*own{}}
+	return &Overrides{pool: pool, log: log, known: newKnown()}
 }
 
 // Run follows Postgres until ctx ends.
@@ -66,58 +77,85 @@ func (o *Overrides) Run(ctx context.Context) {
 	}
 }
 
-// Follow takes over what has changed.
+// Follow takes over what has changed, a page at a time, the oldest change first. After a failure the next call goes on
+// from there. Now and then it begins anew: rows of changes that all have seen are deleted.
 func (o *Overrides) Follow(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, postgres.Deadline)
-	defer cancel()
 	o.mu.RLock()
-	since := o.latest.Add(-overlap)
+	next := o.known
 	o.mu.RUnlock()
-	type row struct {
-		tenant string
-		place
-		labels  []string
-		changed time.Time
-		removed bool
+	if time.Since(next.begun) > anew {
+		next = newKnown()
 	}
-	var rows []row
-	err := postgres.InTenant(ctx, o.pool, postgres.Everyone, func(tx pgx.Tx) error {
-		found, err := tx.Query(ctx, "SELECT tenant, detector, digest, labels, changed_at, removed FROM mapper.overrides WHERE changed_at > $1", since)
+	last := change{changed: next.latest.Add(-overlap)}
+	for more := true; more; {
+		page, err := o.page(ctx, last)
 		if err != nil {
 			return err
 		}
-		rows, err = pgx.CollectRows(found, func(r pgx.CollectableRow) (out row, err error) {
-			return out, r.Scan(&out.tenant, &out.detector, &out.digest, &out.labels, &out.changed, &out.removed)
+		o.mu.Lock()
+		for _, c := range page {
+			next.take(c)
+		}
+		o.mu.Unlock()
+		if more = len(page) == pageRows; more {
+			last = page[pageRows-1]
+		}
+	}
+	o.mu.Lock()
+	o.known = next
+	o.mu.Unlock()
+	return nil
+}
+
+// change is one row.
+type change struct {
+	tenant string
+	place
+	labels  []string
+	changed time.Time
+	removed bool
+}
+
+// page reads the changes behind one.
+func (o *Overrides) page(ctx context.Context, last change) (all []change, err error) {
+	ctx, cancel := context.WithTimeout(ctx, postgres.Deadline)
+	defer cancel()
+	err = postgres.InTenant(ctx, o.pool, postgres.Everyone, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT tenant, detector, digest, labels, changed_at, removed FROM mapper.overrides
+			WHERE (changed_at, tenant, detector, digest) > ($1, $2, $3, $4) ORDER BY changed_at, tenant, detector, digest LIMIT $5`,
+			last.changed, last.tenant, last.detector, last.digest, pageRows)
+		if err != nil {
+			return err
+		}
+		all, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (c change, err error) {
+			return c, r.Scan(&c.tenant, &c.detector, &c.digest, &c.labels, &c.changed, &c.removed)
 		})
 		return err
 	})
-	if err != nil {
-		return err
+	return all, err
+}
+
+// take takes a change over, unless a later one is there.
+func (k *known) take(c change) {
+	t := k.tenants[c.tenant]
+	if t == nil {
+		t = &own{labels: map[place][]string{}, changed: map[place]time.Time{}}
+		k.tenants[c.tenant] = t
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, r := range rows {
-		t := o.tenants[r.tenant]
-		if t == nil {
-			t = &own{labels: map[place][]string{}, changed: map[place]time.Time{}}
-			o.tenants[r.tenant] = t
-		}
-		if !r.changed.After(t.changed[r.place]) {
-			continue
-		}
-		t.changed[r.place] = r.changed
-		delete(t.labels, r.place)
-		if !r.removed {
-			t.labels[r.place] = r.labels
-		}
-		if r.changed.After(t.latest) {
-			t.latest = r.changed
-		}
-		if r.changed.After(o.latest) {
-			o.latest = r.changed
-		}
+	if !c.changed.After(t.changed[c.place]) {
+		return
 	}
-	return nil
+	t.changed[c.place] = c.changed
+	delete(t.labels, c.place)
+	if !c.removed {
+		t.labels[c.place] = c.labels
+	}
+	if c.changed.After(t.latest) {
+		t.latest = c.changed
+	}
+	if c.changed.After(k.latest) {
+		k.latest = c.changed
+	}
 }
 
 // Lookup returns what a tenant says that a detector's label means; nil if it does not say. detector is the name of the
