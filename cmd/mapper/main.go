@@ -47,7 +47,7 @@ func buildMapper(p *process.Process) (*mapper.Service, error) {
 		return nil, err
 	}
 	feed.Register(p.Router)
-	overrides, queue := review.NewOverrides(pool, p.Log), review.NewQueue(pool, log, p.Log, p.Metrics)
+	overrides, queue := review.NewOverrides(pool, p.Log), review.NewQueue(pool, log, p.Keys, p.Log, p.Metrics)
 	p.Go(overrides.Run)
 	p.Go(queue.Run)
 	service, err := buildService(p, overrides, queue)

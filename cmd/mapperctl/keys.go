@@ -152,7 +152,7 @@ func setTenant(s *settings) *cobra.Command {
 
 func deleteTenant(s *settings) *cobra.Command {
 	var sure bool
-	c := &cobra.Command{Use: "delete TENANT", Short: "end a tenant's keys and destroy its data key, and with it all that is kept about it", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+	c := &cobra.Command{Use: "delete TENANT", Short: "end a tenant's keys and destroy its data key, without which its audit cannot be read; services delete all else that they keep about it", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
 		if !sure {
 			return errors.New("this cannot be taken back; say --yes")
 		}

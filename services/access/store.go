@@ -199,13 +199,14 @@ func (s *Store) Set(ctx context.Context, tenant string, to Settings) error {
 }
 
 // Delete ends a tenant: its keys are revoked and its data key is destroyed, and with that everything that was
-// sealed for it, in journals and backups of the events too. It cannot be taken back.
+// sealed for it, in journals and backups of the events too. What stays is the audit, which nobody can open, and the ids and
+// roles of its keys; services delete the rest once they know. It cannot be taken back.
 func (s *Store) Delete(ctx context.Context, tenant string) error {
 	return postgres.InTenant(ctx, s.pool, tenant, func(tx pgx.Tx) error {
-		if err := updateTenant(ctx, tx, tenant, "data_key = NULL"); err != nil {
+		if err := updateTenant(ctx, tx, tenant, "data_key = NULL, thresholds = NULL"); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, "UPDATE access.keys SET changed_at = clock_timestamp(), revoked_at = now() WHERE tenant = $1 AND revoked_at IS NULL", tenant)
+		_, err := tx.Exec(ctx, "UPDATE access.keys SET changed_at = clock_timestamp(), revoked_at = coalesce(revoked_at, now()), name = '' WHERE tenant = $1", tenant)
 		return err
 	})
 }

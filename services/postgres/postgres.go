@@ -97,6 +97,28 @@ func Patient(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
+// forgotten is how many rows of a table one call of Forget deletes.
+const forgotten = 10000
+
+// Forget deletes what tables have of tenants that were deleted, some of it each time. A table comes before those that its
+// rows refer to.
+func Forget(ctx context.Context, pool *pgxpool.Pool, tenants []string, tables ...string) error {
+	if len(tenants) == 0 {
+		return nil
+	}
+	var errs []error
+	for _, table := range tables {
+		errs = append(errs, InTenant(ctx, pool, Everyone, func(tx pgx.Tx) error {
+			if err := Patient(ctx, tx); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, fmt.Sprintf("DELETE FROM %[1]s WHERE ctid IN (SELECT ctid FROM %[1]s WHERE tenant = ANY ($1) LIMIT $2 FOR UPDATE SKIP LOCKED)", table), tenants, forgotten)
+			return err
+		}))
+	}
+	return errors.Join(errs...)
+}
+
 // Away makes an error that says that Postgres does not answer one that a client may see. Errors of api stay.
 func Away(err error) error {
 	var ours *api.Error

@@ -57,6 +57,7 @@ var populate = map[string][]string{
 		"INSERT INTO orchestration.events (tenant, seq, at, leaf, hash, sealed) VALUES ('a', 1, now(), 'x', 'x', 'x')",
 		"INSERT INTO orchestration.seals (tenant, seq, hash, at, signature) VALUES ('a', 1, 'x', now(), 'x')",
 		"INSERT INTO orchestration.journals (replica, position) VALUES ('r', 1)",
+		"INSERT INTO orchestration.jobs (tenant, id, key_id, river_id, state, finished_at) VALUES ('a', 'j', 'k', 1, 'completed', now())",
 	},
 }
 

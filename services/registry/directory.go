@@ -25,6 +25,7 @@ import (
 const (
 	refresh  = 2 * time.Second  // how often changes are looked for
 	overlap  = 30 * time.Second // how far back, for transactions that took their time before they committed
+	tidying  = 10 * time.Minute
 	patience = 30 * time.Second // of one look: the first reads all there is
 	lastUse  = time.Minute      // how long a request may go on with a detector that was replaced
 )
@@ -110,13 +111,18 @@ func NewDirectory(pool *pgxpool.Pool, keys *access.Directory, path string, build
 
 // Run follows Postgres until ctx ends, and closes all detectors.
 func (d *Directory) Run(ctx context.Context) {
-	tick := time.NewTicker(refresh)
+	tick, tidy := time.NewTicker(refresh), time.NewTicker(tidying)
 	defer tick.Stop()
+	defer tidy.Stop()
 	for {
 		d.Follow(ctx)
 		d.close(time.Now().Add(-lastUse))
 		select {
 		case <-tick.C:
+		case <-tidy.C:
+			if err := d.Tidy(ctx); err != nil && ctx.Err() == nil {
+				d.log.Warn("what deleted tenants had registered waits", "cause", err.Error())
+			}
 		case <-ctx.Done():
 			for _, r := range d.all() {
 				r.Close()
@@ -125,6 +131,13 @@ func (d *Directory) Run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// Tidy deletes all that deleted tenants had registered.
+func (d *Directory) Tidy(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return postgres.Forget(ctx, d.pool, access.Deleted(d.keys.Tenants()), "orchestration.versions", "orchestration.registered")
 }
 
 // close ends detectors that were replaced before a time.
@@ -214,14 +227,17 @@ func (d *Directory) refresh(ctx context.Context) error {
 func (d *Directory) merge(rows []row) {
 	for _, r := range rows {
 		at := place{r.Tenant, r.Kind, r.Name}
-		if old, ok := d.rows[at]; !ok || !old.Changed.Equal(r.Changed) {
+		if old, ok := d.rows[at]; (!ok || !old.Changed.Equal(r.Changed)) && !d.deleted(r.Tenant) {
 			d.rows[at], d.waiting[at], d.unsaved = r, true, true
 		}
 	}
 	for at, r := range d.rows {
-		if r.Version != 0 && d.deleted(r.Tenant) {
-			r.Version, r.Sealed = 0, nil
-			d.rows[at], d.waiting[at], d.unsaved = r, true, true
+		if d.deleted(r.Tenant) {
+			r.Version = 0
+			d.install(r)
+			delete(d.rows, at)
+			delete(d.waiting, at)
+			d.unsaved = true
 		}
 	}
 	for at := range d.waiting {

@@ -201,7 +201,7 @@ func TestDeleted(t *testing.T) {
 	}
 	registry.Close(d, time.Now())
 	raw, err := os.ReadFile(filepath.Join(f.dir, "copy.json"))
-	if closed.Load() != 1 || err != nil || strings.Count(string(raw), `"Sealed":null`) != 2 {
+	if closed.Load() != 1 || err != nil || strings.Contains(string(raw), `"Name"`) {
 		t.Errorf("%d closed; %s, %v", closed.Load(), raw, err)
 	}
 }

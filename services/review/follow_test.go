@@ -52,4 +52,3 @@ func TestFollowPages(t *testing.T) {
 		t.Errorf("%d of %d", found, n-2)
 	}
 }
-

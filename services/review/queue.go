@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -36,6 +37,7 @@ type Recorder interface {
 type Queue struct {
 	pool     *pgxpool.Pool
 	recorder Recorder
+	tenants  Tenants
 	log      *slog.Logger
 	drift    *prometheus.CounterVec
 	passed   prometheus.Counter
@@ -59,15 +61,15 @@ type proposal struct {
 }
 
 // NewQueue makes a queue; its metrics go to reg.
-func NewQueue(pool *pgxpool.Pool, recorder Recorder, log *slog.Logger, reg prometheus.Registerer) *Queue {
+func NewQueue(pool *pgxpool.Pool, recorder Recorder, t Tenants, log *slog.Logger, reg prometheus.Registerer) *Queue {
 	auto := promauto.With(reg)
 	return &Queue{
-		pool: pool, recorder: recorder, log: log, seen: map[sighting]*proposal{},
+		pool: pool, recorder: recorder, tenants: t, log: log, seen: map[sighting]*proposal{},
 		drift: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "vocabulary_drift_total", Help: "Labels seen for the first time that a detector's table does not know.",
 		}, []string{"detector"}),
 		passed: auto.NewCounter(prometheus.CounterOpts{
-			Name: "review_passed_over_total", Help: "Sightings that were not counted because there were too many different labels.",
+			Name: "review_passed_over_total", Help: "Sightings that were not counted because there were too many different labels, in two seconds or that wait for a decision.",
 		}),
 	}
 }
@@ -96,9 +98,15 @@ func (q *Queue) Run(ctx context.Context) {
 	context.AfterFunc(ctx, func() { time.AfterFunc(stopping, cancel) })
 	tick := time.NewTicker(flushing)
 	defer tick.Stop()
+	tidy := time.NewTicker(tidying)
+	defer tidy.Stop()
 	for done := false; !done; {
 		select {
 		case <-tick.C:
+		case <-tidy.C:
+			if err := q.Tidy(ctx); err != nil && ctx.Err() == nil {
+				q.log.Warn("proposals that have expired, and those of deleted tenants, wait", "cause", err.Error())
+			}
 		case <-ctx.Done():
 			done = true
 		}
@@ -158,12 +166,18 @@ func (q *Queue) add(ctx context.Context, at sighting, p *proposal) (first bool, 
 	}
 	err = postgres.InTenant(ctx, q.pool, at.tenant.ID, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `INSERT INTO mapper.proposals (tenant, detector, digest, id, sealed, label, confidence, candidates, model, seen)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+			SELECT $1, $2, $3, $4, $5::bytea, $6, $7::double precision, $8::json, $9, $10::bigint
+			WHERE EXISTS (SELECT FROM mapper.proposals WHERE tenant = $1 AND detector = $2 AND digest = $3)
+				OR (SELECT count(*) FROM (SELECT FROM mapper.proposals WHERE tenant = $1 AND state = 'open' LIMIT $11) open) < $11
 			ON CONFLICT (tenant, detector, digest) DO UPDATE SET seen = proposals.seen + excluded.seen, last_at = now(),
 				label = excluded.label, confidence = excluded.confidence, candidates = excluded.candidates, model = excluded.model
 			RETURNING xmax = 0`,
-			at.tenant.ID, at.detector, at.digest, idOf(at.place), sealed, p.finding.Labels[0], p.finding.Confidence, candidates, p.finding.Model, p.n).Scan(&first)
+			at.tenant.ID, at.detector, at.digest, idOf(at.place), sealed, p.finding.Labels[0], p.finding.Confidence, candidates, p.finding.Model, p.n, maxOpen).Scan(&first)
 	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		q.passed.Add(float64(p.n))
+		err = nil
+	}
 	return first, err
 }
 

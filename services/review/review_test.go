@@ -35,6 +35,8 @@ func (e *events) Record(_ context.Context, _ *access.Tenant, events []api.Event)
 
 type fixture struct {
 	pool      *pgxpool.Pool
+	keys      *access.Directory
+	tenants   *access.Store
 	store     *review.Store
 	overrides *review.Overrides
 	queue     *review.Queue
@@ -46,11 +48,12 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	of := postgrestest.Migrated(t)
-	keys, _ := accesstest.Known(t, postgrestest.Pool(t, of("access"), "access"), "a", "b")
-	f := &fixture{pool: postgrestest.Pool(t, of("mapper"), "mapper"), metrics: prometheus.NewRegistry(), a: accesstest.CallerOf(t, keys, "a"), b: accesstest.CallerOf(t, keys, "b")}
+	f := &fixture{pool: postgrestest.Pool(t, of("mapper"), "mapper"), metrics: prometheus.NewRegistry()}
+	f.keys, f.tenants = accesstest.Known(t, postgrestest.Pool(t, of("access"), "access"), "a", "b")
+	f.a, f.b = accesstest.CallerOf(t, f.keys, "a"), accesstest.CallerOf(t, f.keys, "b")
 	f.store = review.NewStore(f.pool, func(label string) bool { return strings.HasPrefix(label, "PII.") }, strings.ToLower)
 	f.overrides = review.NewOverrides(f.pool, quiet)
-	f.queue = review.NewQueue(f.pool, &f.events, quiet, f.metrics)
+	f.queue = review.NewQueue(f.pool, &f.events, f.keys, quiet, f.metrics)
 	return f
 }
 

@@ -106,7 +106,12 @@ func (s *Store) Decide(ctx context.Context, c access.Caller, req api.DecideReque
 				return err
 			}
 		}
-		return nil
+		if req.Action == "accept" {
+			if err := room(ctx, tx, c.Tenant.ID); err != nil {
+				return err
+			}
+		}
+		return trim(ctx, tx, c.Tenant.ID)
 	})
 	if err == nil && n == 0 {
 		err = api.Errorf(api.NotFound, "none of the ids is of an open proposal")
@@ -135,7 +140,7 @@ func (s *Store) Override(ctx context.Context, c access.Caller, req api.OverrideR
 		return "", err
 	}
 	err = postgres.InTenant(ctx, s.pool, c.Tenant.ID, func(tx pgx.Tx) error {
-		return errors.Join(s.put(ctx, tx, c, at, sealed, req.Labels), s.note(ctx, tx, c, "override", at, req.Labels))
+		return errors.Join(s.put(ctx, tx, c, at, sealed, req.Labels), s.note(ctx, tx, c, "override", at, req.Labels), room(ctx, tx, c.Tenant.ID), trim(ctx, tx, c.Tenant.ID))
 	})
 	return idOf(at), err
 }
@@ -166,12 +171,9 @@ func (s *Store) Remove(ctx context.Context, c access.Caller, id string) error {
 		if err != nil {
 			return err
 		}
-		return s.note(ctx, tx, c, "remove", at, labels)
+		return errors.Join(s.note(ctx, tx, c, "remove", at, labels), trim(ctx, tx, c.Tenant.ID))
 	})
 }
-
-// maxOverrides is how many overrides of a tenant are listed.
-const maxOverrides = 10000
 
 // List returns a tenant's overrides by detector; of one detector, if that is not "".
 func (s *Store) List(ctx context.Context, t *access.Tenant, detector string) ([]api.Override, error) {
