@@ -12,6 +12,7 @@ import (
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/idempotency"
 	"github.com/llama-mapper/llama-mapper/services/postgres"
 	"github.com/llama-mapper/llama-mapper/services/web"
 )
@@ -42,9 +43,17 @@ func (s *Service) handleCreate(rc *fasthttp.RequestCtx) error {
 	if err != nil {
 		return err
 	}
-	id, err := s.receive(web.Context(rc), access.CallerOf(rc), body, view)
+	caller := access.CallerOf(rc)
+	once, err := onceOf(rc, caller.Tenant, view)
+	if err != nil {
+		return err
+	}
+	id, found, err := s.receive(web.Context(rc), caller, body, view, once)
 	if err != nil {
 		return postgres.Away(err)
+	}
+	if found {
+		rc.Response.Header.Set("Idempotent-Replayed", "true")
 	}
 	return access.Bounded(func(ctx context.Context, rc *fasthttp.RequestCtx, c access.Caller) error {
 		j, err := s.job(ctx, c.Tenant.ID, id)
@@ -55,16 +64,31 @@ func (s *Service) handleCreate(rc *fasthttp.RequestCtx) error {
 	})(rc)
 }
 
-// receive makes a job of a body; of a body that does not come to its end nothing stays.
-func (s *Service) receive(ctx context.Context, caller access.Caller, body io.Reader, view api.View) (id string, err error) {
+// onceOf stands for a request's Idempotency-Key and query; "" if it has no key. The body is not compared: it may be a
+// gigabyte.
+func onceOf(rc *fasthttp.RequestCtx, t *access.Tenant, view api.View) (string, error) {
+	key := string(rc.Request.Header.Peek("Idempotency-Key"))
+	if key == "" {
+		return "", nil
+	}
+	return t.Vault.Digest("job\x00" + key + "\x00" + view.Query()), idempotency.Check(key)
+}
+
+// receive makes a job of a body; of a body that does not come to its end nothing stays. The job may have been found, made
+// of the same upload before.
+func (s *Service) receive(ctx context.Context, caller access.Caller, body io.Reader, view api.View, once string) (id string, found bool, err error) {
 	step := func(do func(context.Context) error) error {
 		ctx, cancel := context.WithTimeout(ctx, postgres.Deadline)
 		defer cancel()
 		return do(ctx)
 	}
 	tenant := caller.Tenant
-	if err = step(func(ctx context.Context) error { id, err = s.create(ctx, caller, view); return err }); err != nil {
-		return "", err
+	if err = step(func(ctx context.Context) error { id, found, err = s.create(ctx, caller, view, once); return err }); err != nil {
+		return "", false, err
+	}
+	if found { // its client may read no answer before all is sent
+		_, err = io.Copy(io.Discard, io.LimitReader(body, api.MaxJobBytes))
+		return id, true, err
 	}
 	_, err = cut(body, func(c chunk) error { return step(func(ctx context.Context) error { return s.add(ctx, tenant, id, c) }) })
 	if err == nil {
@@ -75,7 +99,7 @@ func (s *Service) receive(ctx context.Context, caller access.Caller, body io.Rea
 			s.log.Debug("an upload that failed is removed later", "cause", left.Error())
 		}
 	}
-	return id, err
+	return id, false, err
 }
 
 // decoded is the body without its compression.

@@ -16,11 +16,15 @@ import (
 
 func errNoJob() error { return api.Errorf(api.NotFound, "there is no such job; it may have expired") }
 
-// create makes a job that receives its lines.
-func (s *Service) create(ctx context.Context, c access.Caller, v api.View) (id string, err error) {
+// create makes a job that receives its lines, unless the upload was whole once already: then it is the job of that time.
+func (s *Service) create(ctx context.Context, c access.Caller, v api.View, once string) (id string, found bool, err error) {
 	id = strings.ToLower(rand.Text())
 	err = postgres.InTenant(ctx, s.pool, c.Tenant.ID, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock("+shareLock+")", c.Tenant.ID); err != nil {
+			return err
+		}
+		if first, err := again(ctx, tx, c.Tenant.ID, once); err != nil || first != "" {
+			id, found = first, true
 			return err
 		}
 		var open, receiving int
@@ -34,10 +38,27 @@ func (s *Service) create(ctx context.Context, c access.Caller, v api.View) (id s
 		case receiving >= ownUploads:
 			return api.Errorf(api.Conflict, "the tenant has %d uploads that have not ended; wait for one of them, or cancel it", ownUploads)
 		}
-		_, err := tx.Exec(ctx, "INSERT INTO mapper.jobs (tenant, id, key_id, model_only, controls, taxonomy) VALUES ($1, $2, $3, $4, $5, $6)",
-			c.Tenant.ID, id, c.Key.ID, v.ModelOnly, v.Controls, v.Taxonomy)
+		_, err := tx.Exec(ctx, "INSERT INTO mapper.jobs (tenant, id, key_id, model_only, controls, taxonomy, once) VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''))",
+			c.Tenant.ID, id, c.Key.ID, v.ModelOnly, v.Controls, v.Taxonomy, once)
 		return err
 	})
+	return id, found, err
+}
+
+// again finds the job of an upload that comes again. One that has not come to its end gives way, for its client has given it
+// up: it has expired, and is removed later, since it may be large.
+func again(ctx context.Context, tx pgx.Tx, tenant, once string) (id string, err error) {
+	if once == "" {
+		return "", nil
+	}
+	if _, err := tx.Exec(ctx, `UPDATE mapper.jobs SET state = 'cancelled', finished_at = now(), created_at = now() - $3::interval, once = NULL
+		WHERE tenant = $1 AND once = $2 AND state = 'receiving'`, tenant, once, retention); err != nil {
+		return "", err
+	}
+	err = tx.QueryRow(ctx, "SELECT id FROM mapper.jobs WHERE tenant = $1 AND once = $2", tenant, once).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
 	return id, err
 }
 

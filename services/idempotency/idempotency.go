@@ -79,8 +79,8 @@ type Replay struct {
 // Begin takes a request's key. The error is a Conflict if a request with this key is being worked on or had another
 // body, and InvalidRequest for a key that cannot be one. It keeps nothing of req but the Vault.
 func (s *Store) Begin(ctx context.Context, req Request) (*Replay, error) {
-	if !valid(req.Key) {
-		return nil, api.Errorf(api.InvalidRequest, "Idempotency-Key must be 1 to %d visible ASCII characters; a random UUID is a good one", maxKey)
+	if err := Check(req.Key); err != nil {
+		return nil, err
 	}
 	digest := req.Vault.Digest(string(req.Body))
 	r := &Replay{store: s, vault: req.Vault, key: keyOf(req)}
@@ -182,13 +182,16 @@ func (r *Replay) end(ctx context.Context, script *goredis.Script, args ...any) {
 	}
 }
 
-func valid(key string) bool {
+// Check says what is wrong with a key.
+func Check(key string) error {
+	valid := len(key) >= 1 && len(key) <= maxKey
 	for i := range len(key) {
-		if key[i] <= ' ' || key[i] > '~' {
-			return false
-		}
+		valid = valid && key[i] > ' ' && key[i] <= '~'
 	}
-	return len(key) >= 1 && len(key) <= maxKey
+	if !valid {
+		return api.Errorf(api.InvalidRequest, "Idempotency-Key must be 1 to %d visible ASCII characters; a random UUID is a good one", maxKey)
+	}
+	return nil
 }
 
 // keyOf is a request's key in Redis: a tenant's id has no NUL, nor has a route, and the client's key may be guessable.
