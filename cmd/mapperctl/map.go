@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,9 +18,6 @@ import (
 
 	"github.com/llama-mapper/llama-mapper/api"
 )
-
-// remote is a mapper to ask over HTTP.
-type remote struct{ url, key string }
 
 // mapping is what the command map was told.
 type mapping struct {
@@ -38,22 +36,25 @@ func mapCommand() *cobra.Command {
 			if m.key == "" {
 				m.key = os.Getenv("LLAMA_KEY")
 			}
+			if m.patience < time.Millisecond {
+				return errors.New("--timeout must be a millisecond or more")
+			}
 			if m.key == "" {
 				return errors.New("there is no key; give --key, or set LLAMA_KEY")
 			}
-			ctx := c.Context()
+			ctx, show := c.Context(), newProgress(c.ErrOrStderr())
 			switch {
 			case m.job != "" && len(args) == 0:
-				return m.follow(ctx, c)
+				return m.follow(ctx, c, show)
 			case len(args) == 0:
 				return errors.New("what to map? a file, - for standard input, or --detector and a label")
 			case m.detector != "":
 				return m.one(ctx, c.OutOrStdout(), args[0])
 			}
-			if err := m.upload(ctx, c, args[0]); err != nil {
+			if err := m.upload(ctx, c, show, args[0]); err != nil {
 				return err
 			}
-			return m.follow(ctx, c)
+			return m.follow(ctx, c, show)
 		},
 	}
 	c.Flags().StringVar(&m.url, "url", "http://127.0.0.1:8000", "where the mapper is")
@@ -61,6 +62,7 @@ func mapCommand() *cobra.Command {
 	c.Flags().StringVar(&m.detector, "detector", "", "map the argument as a label of this detector")
 	c.Flags().StringVar(&m.out, "out", "", "file for the result; standard output where it is not set")
 	c.Flags().StringVar(&m.job, "job", "", "go on with a job that was made before")
+	c.Flags().DurationVar(&m.patience, "timeout", 30*time.Second, "how long the mapper may keep it waiting; then it asks again, some times")
 	c.Flags().BoolVar(&m.view.ModelOnly, "model-only", false, "ask the model, and no override, table or cache")
 	c.Flags().BoolVar(&m.view.Controls, "controls", false, "answer with the controls that the labels concern, too")
 	c.Flags().StringVar(&m.view.Taxonomy, "taxonomy", "", "answer in the labels of this version of the taxonomy, which may be the one before")
@@ -68,38 +70,6 @@ func mapCommand() *cobra.Command {
 		c.MarkFlagsMutuallyExclusive("job", view) // a job has the view that it was made with
 	}
 	return c
-}
-
-// do sends a request. Its response is a success, and its body is the caller's to close.
-func (r remote) do(ctx context.Context, method, path string, body io.Reader, headers ...string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(r.url, "/")+path, body)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("X-API-Key", r.key)
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil || res.StatusCode < 300 {
-		return res, err
-	}
-	defer res.Body.Close()
-	var e api.Error
-	if raw, err := io.ReadAll(io.LimitReader(res.Body, 1<<20)); err != nil || json.Unmarshal(raw, &e) != nil || e.Code == "" {
-		return nil, fmt.Errorf("%s answered %s", r.url, res.Status)
-	}
-	return nil, &e
-}
-
-// get sends a request and reads the JSON that comes back.
-func (r remote) get(ctx context.Context, method, path string, body io.Reader, into any, headers ...string) error {
-	res, err := r.do(ctx, method, path, body, headers...)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	return json.NewDecoder(res.Body).Decode(into)
 }
 
 // one maps a label and says what it is.
@@ -122,26 +92,36 @@ func (m *mapping) one(ctx context.Context, w io.Writer, label string) error {
 	return nil
 }
 
-// upload makes a job of a file, compressed on the way.
-func (m *mapping) upload(ctx context.Context, c *cobra.Command, name string) error {
-	in := io.NopCloser(c.InOrStdin())
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		in = f
-	}
-	defer in.Close()
-	from, to := io.Pipe()
-	go func() {
-		z := gzip.NewWriter(to)
-		_, err := io.Copy(z, in)
-		to.CloseWithError(errors.Join(err, z.Close()))
-	}()
+// upload makes a job of a file, compressed on the way. Sent again it is the same job; standard input is sent once.
+func (m *mapping) upload(ctx context.Context, c *cobra.Command, show *progress, name string) error {
 	var j api.Job
-	err := m.get(ctx, http.MethodPost, "/api/v1/jobs"+m.view.Query(), from, &j, "Content-Encoding", "gzip", "Content-Type", "application/x-ndjson")
-	from.CloseWithError(io.ErrClosedPipe) // the other end stops, if it has not
+	once := rand.Text()
+	send := func() error {
+		in := io.NopCloser(c.InOrStdin())
+		if name != "-" {
+			f, err := os.Open(name)
+			if err != nil {
+				return err
+			}
+			in = f
+		}
+		defer in.Close()
+		from, to := io.Pipe()
+		go func() {
+			z := gzip.NewWriter(to)
+			_, err := io.Copy(z, in)
+			to.CloseWithError(errors.Join(err, z.Close()))
+		}()
+		defer from.CloseWithError(io.ErrClosedPipe) // the other end stops, if it has not
+		return m.get(ctx, http.MethodPost, "/api/v1/jobs"+m.view.Query(), from, &j,
+			"Content-Encoding", "gzip", "Content-Type", "application/x-ndjson", "Idempotency-Key", once)
+	}
+	var err error
+	if name == "-" {
+		err = send()
+	} else {
+		err = m.persist(ctx, show.note, send)
+	}
 	if err == nil {
 		m.job = j.ID
 		fmt.Fprintf(c.ErrOrStderr(), "job %s: %d lines\n", j.ID, j.Lines)
@@ -150,27 +130,17 @@ func (m *mapping) upload(ctx context.Context, c *cobra.Command, name string) err
 }
 
 // follow waits for a job's end and writes its result.
-func (m *mapping) follow(ctx context.Context, c *cobra.Command) error {
-	show := newProgress(c.ErrOrStderr())
+func (m *mapping) follow(ctx context.Context, c *cobra.Command, show *progress) error {
+	defer show.end()
 	for {
 		var j api.Job
-		if err := m.get(ctx, http.MethodGet, "/api/v1/jobs/"+m.job, nil, &j); err != nil {
-			var e *api.Error
-			if ctx.Err() != nil {
-				return fmt.Errorf("the job goes on; `mapperctl map --job %s` waits for it", m.job)
-			}
-			if errors.As(err, &e) && !e.Retryable {
-				return err
-			}
-			show.note("waiting: " + err.Error())
+		if err := m.persist(ctx, show.note, func() error { return m.get(ctx, http.MethodGet, "/api/v1/jobs/"+m.job, nil, &j) }); err != nil {
+			return m.later(err)
 		}
-		if j.ID != "" {
-			show.job(j)
-		}
+		show.job(j)
 		switch j.State {
 		case api.JobDone:
-			show.end()
-			return m.download(ctx, c)
+			return m.later(m.download(ctx, c, show))
 		case api.JobCancelled:
 			return errors.New("the job was cancelled")
 		}
@@ -181,21 +151,35 @@ func (m *mapping) follow(ctx context.Context, c *cobra.Command) error {
 	}
 }
 
-func (m *mapping) download(ctx context.Context, c *cobra.Command) error {
+// later says how to go on after an error that is not the server's last word.
+func (m *mapping) later(err error) error {
+	var refused *api.Error
+	if err == nil || errors.As(err, &refused) && !refused.Retryable {
+		return err
+	}
+	return fmt.Errorf("%w; the job goes on, and `mapperctl map --job %s` waits for it", err, m.job)
+}
+
+// download writes a job's result: into a file from its beginning after each failure, and to standard output once.
+func (m *mapping) download(ctx context.Context, c *cobra.Command, show *progress) error {
+	if m.out == "" {
+		return m.result(ctx, c.OutOrStdout())
+	}
+	return m.persist(ctx, show.note, func() error {
+		f, err := os.Create(m.out)
+		if err != nil {
+			return err
+		}
+		return errors.Join(m.result(ctx, f), f.Close())
+	})
+}
+
+func (m *mapping) result(ctx context.Context, w io.Writer) error {
 	res, err := m.do(ctx, http.MethodGet, "/api/v1/jobs/"+m.job+"/result", nil)
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close()
-	out := c.OutOrStdout()
-	if m.out != "" {
-		f, err := os.Create(m.out)
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(f, res.Body)
-		return errors.Join(err, f.Close())
-	}
-	_, err = io.Copy(out, res.Body)
+	_, err = io.Copy(w, res.Body)
 	return err
 }
