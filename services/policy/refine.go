@@ -7,6 +7,9 @@ import (
 	"github.com/llama-mapper/llama-mapper/api"
 )
 
+// MaxReasons is how many reasons of a program count.
+const MaxReasons = 20
+
 // Refiner runs the programs of policies: package rego does.
 type Refiner interface {
 	// Refine returns what a program says; no action, if it says none. The error's text is a word. The evidence is as a

@@ -26,10 +26,9 @@ const Deadline = 50 * time.Millisecond
 
 // Limits of a program.
 const (
-	maxRules   = 100
-	maxDigits  = 18 // of a number in it: larger ones cost more than they look
-	maxReasons = 20
-	programs   = 256 // that are kept compiled
+	maxRules  = 100
+	maxDigits = 18  // of a number in it: larger ones cost more than they look
+	programs  = 256 // that are kept compiled
 )
 
 // builtins are the functions that a program may call: pure, and with results that are no larger than what they are given.
@@ -126,7 +125,7 @@ var nameShape = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // names reads a set of names, which is sorted.
 func names(v any) ([]string, bool) {
 	list, ok := v.([]any)
-	if !ok || len(list) > maxReasons {
+	if !ok || len(list) > policy.MaxReasons {
 		return nil, false
 	}
 	out := []string{}
