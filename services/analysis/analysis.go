@@ -19,6 +19,7 @@ const (
 	Timeout = 5 * time.Second
 
 	maxEvents   = 10_000  // of one summary
+	weak        = 0.5     // below it a label is weak: the threshold of a policy that names none, for events know no policy
 	maxResponse = 8 << 20 // bytes of a page of the feed
 )
 
@@ -40,7 +41,7 @@ func New(mapper string) *Service {
 
 // Summarize sums up to 10,000 events behind a cursor.
 func (s *Service) Summarize(ctx context.Context, who Credentials, after string) (api.Summary, error) {
-	out := api.Summary{Labels: map[string]int{}, Detectors: map[string]int{}, Sources: map[string]int{}, Next: after}
+	out := api.Summary{Labels: map[string]int{}, WeakLabels: map[string]int{}, Detectors: map[string]int{}, Sources: map[string]int{}, Next: after}
 	confidence := 0.0
 	for read := 0; read < maxEvents && !out.Complete; {
 		page, err := s.page(ctx, who, out.Next)
@@ -73,7 +74,11 @@ func add(out *api.Summary, e api.Event) float64 {
 	out.Detectors[e.Detector]++
 	out.Sources[string(e.Source)]++
 	for _, label := range e.Taxonomy {
-		out.Labels[label]++
+		if score, scored := e.Scores[label]; scored && score < weak {
+			out.WeakLabels[label]++
+		} else {
+			out.Labels[label]++
+		}
 	}
 	if slices.Contains(e.Taxonomy, "OTHER.Unknown") {
 		out.Unknown++

@@ -26,7 +26,12 @@ func feed(t *testing.T, n int) string {
 		page := api.EventsResponse{Events: []json.RawMessage{}, Next: fmt.Sprint(after)}
 		for seq := after + 1; seq <= n && len(page.Events) < api.MaxEvents; seq++ {
 			e := api.Event{Kind: api.EventMapping, Detector: "d", Source: api.SourceModel, Taxonomy: []string{"OTHER.Spam"}, Confidence: 0.5}
+			e.Scores = map[string]float64{"OTHER.Spam": 0.5}
 			switch seq % 10 {
+			case 2:
+				e.Taxonomy, e.Scores = []string{"HARM.SPEECH.Toxicity", "OTHER.Spam"}, map[string]float64{"HARM.SPEECH.Toxicity": 0.45, "OTHER.Spam": 1}
+			case 3:
+				e.Scores = nil
 			case 0:
 				e = api.Event{Kind: api.EventDrift}
 			case 1:
@@ -56,7 +61,7 @@ func summarize(t *testing.T, url string, who Credentials, after string) (api.Sum
 func TestSummarize(t *testing.T) {
 	url := feed(t, 2500)
 	s, err := summarize(t, url, Credentials{Key: "key"}, "")
-	if err != nil || s.Events != 2250 || s.Drifts != 250 || s.Unknown != 250 || s.Labels["OTHER.Spam"] != 2000 || s.Sources["fallback"] != 250 || s.MeanConfidence != 0.5 || s.Next != "2500" || !s.Complete {
+	if err != nil || s.Events != 2250 || s.Drifts != 250 || s.Unknown != 250 || s.Labels["OTHER.Spam"] != 2000 || s.Labels["OTHER.Unknown"] != 250 || len(s.Labels) != 2 || s.WeakLabels["HARM.SPEECH.Toxicity"] != 250 || len(s.WeakLabels) != 1 || s.Sources["fallback"] != 250 || s.MeanConfidence != 0.5 || s.Next != "2500" || !s.Complete {
 		t.Errorf("%+v %v", s, err)
 	}
 	if s, err := summarize(t, url, Credentials{Authorization: "Bearer key"}, "2499"); err != nil || s.Events != 0 || s.Drifts != 1 || s.MeanConfidence != 0 {
