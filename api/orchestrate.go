@@ -97,7 +97,7 @@ type OrchestrateRequest struct {
 	Required    []string        `json:"required_detectors,omitempty"` // that must answer too, whatever the policy says
 	Excluded    []string        `json:"excluded_detectors,omitempty"` // that need not, where the policy lets them be left out
 	Mode        string          `json:"processing_mode,omitempty"`    // ModeAuto where it does not say
-	Priority    string          `json:"priority,omitempty"`           // low, normal, high, critical: how long it may take, and critical uses no cache
+	Priority    string          `json:"priority,omitempty"`           // low, normal, high, critical: how long it may take, and critical uses no cache; high is as normal
 	Environment string          `json:"environment,omitempty"`        // dev, stage or prod; kept in the receipt
 	TimeoutMS   int             `json:"timeout_ms,omitempty"`         // less than the policy's deadline, if not 0
 	Redact      bool            `json:"redact,omitempty"`             // whether to return the content without what the policy redacts, reviews or blocks
