@@ -34,7 +34,7 @@ func TestMapPersists(t *testing.T) {
 		case 1:
 			hang(r)
 		case 2:
-			w.WriteHeader(503)
+			w.WriteHeader(http.StatusServiceUnavailable)
 			json.NewEncoder(w).Encode(api.Errorf(api.Unavailable, "the answer to COMMIT was lost"))
 		default:
 			io.Copy(io.Discard, r.Body)
@@ -48,7 +48,7 @@ func TestMapPersists(t *testing.T) {
 		case 2:
 			panic(http.ErrAbortHandler)
 		case 3:
-			w.WriteHeader(502)
+			w.WriteHeader(http.StatusBadGateway)
 		case 4:
 			io.WriteString(w, `{"id":`)
 		default:
