@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/llama-mapper/llama-mapper/api"
 )
@@ -53,7 +54,7 @@ func feed(t *testing.T, n int) string {
 
 func summarize(t *testing.T, url string, who Credentials, after string) (api.Summary, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return New(url).Summarize(ctx, who, after)
 }

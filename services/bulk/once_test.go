@@ -41,7 +41,7 @@ func TestOnce(t *testing.T) {
 		seen[other.ID] = true
 	}
 	var e api.Error
-	if status := f.do(t, "POST", "/api/v1/jobs", a, strings.NewReader(body), &e, "Idempotency-Key", strings.Repeat("k", 129)); status != 400 || e.Code != api.InvalidRequest {
+	if status := f.do(t, "POST", "/api/v1/jobs", a, strings.NewReader(line("x")), &e, "Idempotency-Key", strings.Repeat("k", 129)); status != 400 || e.Code != api.InvalidRequest {
 		t.Errorf("%d %+v", status, e)
 	}
 	if n := f.count(t, "SELECT count(*) FROM mapper.jobs WHERE once LIKE '%key-of-a-client%'"); n != 0 {
