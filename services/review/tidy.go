@@ -55,18 +55,22 @@ func (q *Queue) forget(ctx context.Context, what string, after time.Duration) er
 	})
 }
 
-// trim deletes what a tenant has decided before so much else. It ends a transaction that decides.
+// trim deletes what a tenant has decided before so much else. It ends a transaction that decides; all take the tables in one
+// order, so that none waits for another in a circle.
 func trim(ctx context.Context, tx pgx.Tx, tenant string) error {
-	for rows, keep := range map[string]int{"proposals WHERE state <> 'open'": maxDecided, "decisions WHERE true": maxDecisions} {
-		if _, err := tx.Exec(ctx, fmt.Sprintf("DELETE FROM mapper.%[1]s AND tenant = $1 AND number <= (SELECT number FROM mapper.%[1]s AND tenant = $1 ORDER BY number DESC OFFSET $2 LIMIT 1)", rows), tenant, keep); err != nil {
+	for _, t := range []struct {
+		rows string
+		keep int
+	}{{"proposals WHERE state <> 'open'", maxDecided}, {"decisions WHERE true", maxDecisions}} {
+		if _, err := tx.Exec(ctx, fmt.Sprintf("DELETE FROM mapper.%[1]s AND tenant = $1 AND number <= (SELECT number FROM mapper.%[1]s AND tenant = $1 ORDER BY number DESC OFFSET $2 LIMIT 1)", t.rows), tenant, t.keep); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// room says whether a tenant's overrides, with those that a transaction has made, are within their bounds. It holds a lock to the end of the transaction, so that
-// none of those that run beside it passes them.
+// room says whether a tenant's overrides, with those that a transaction has made, are within their bounds. It holds a lock to
+// the end of the transaction, so that none of those that run beside it passes them.
 func room(ctx context.Context, tx pgx.Tx, tenant string) error {
 	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('llama-mapper overrides ' || $1, 0))", tenant); err != nil {
 		return err
