@@ -54,7 +54,7 @@ test: tools ## all tests: pure Go, then with llama.cpp and the shipped checkpoin
 .PHONY: drill
 drill: tools ## detectors that fail in twelve ways; kill -9 of the mapper, of PostgreSQL and of Redis under load, and of a replica in a job of a million lines; what callers notice of a job
 	@$(call SERVERS,drill,-c fsync=on); CGO_ENABLED=0 go test -count 1 -timeout 20m -tags drill -v -run TestDrill ./cmd/orchestration | grep -v '"level"'
-	@$(GO) test -count 1 -timeout 1h -tags llama,drill -v -run TestDrill ./cmd/mapper | grep -v '"level"'
+	@$(call SERVERS,drill,-c fsync=on); $(GO) test -count 1 -timeout 1h -tags llama,drill -v -run TestDrill ./cmd/mapper | grep -v '"level"'
 
 .PHONY: test-gpu
 test-gpu: tools ## a GPU backend as a plug-in, on a software device (fetches it; not part of test)
