@@ -159,7 +159,7 @@ type Mapping struct {
 	Threshold  float64            `koanf:"threshold"`  // confidence below which the answer is OTHER.Unknown; higher sends more to review
 	Thresholds map[string]float64 `koanf:"thresholds"` // the same by detector, detector/LABEL or */LABEL; a tenant's own come first
 	TimeoutMS  int                `koanf:"timeout_ms"` // for one request
-	Cache      int                `koanf:"cache"`      // answers of the model that a process keeps; 0 keeps none
+	Cache      int                `koanf:"cache"`      // answers of the model that a process keeps; 0 keeps none, and no whole answers either
 }
 
 // Config is the settings of all services; each reads what it needs.

@@ -24,6 +24,7 @@ import (
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/audit"
 	"github.com/llama-mapper/llama-mapper/services/process"
 	"github.com/llama-mapper/llama-mapper/services/process/processtest"
 	"github.com/llama-mapper/llama-mapper/services/web"
@@ -213,7 +214,7 @@ func withAndWithout(t *testing.T) (full processtest.Service, bare, k string) {
 // nothing records nothing.
 type nothing struct{}
 
-func (nothing) Record(context.Context, *access.Tenant, []api.Event) error { return nil }
+func (nothing) Keep(context.Context, *access.Tenant, []audit.Entry) error { return nil }
 
 var findings atomic.Int64
 

@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 
-	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/audit"
 	"github.com/llama-mapper/llama-mapper/services/mapper"
 	"github.com/llama-mapper/llama-mapper/services/process"
 )
@@ -29,4 +29,4 @@ func (unsure) Classify(ctx context.Context, _, _ string) (mapper.Answer, error) 
 // nowhere keeps no events.
 type nowhere struct{}
 
-func (nowhere) Record(context.Context, *access.Tenant, []api.Event) error { return nil }
+func (nowhere) Keep(context.Context, *access.Tenant, []audit.Entry) error { return nil }

@@ -1,9 +1,7 @@
 package access
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"strings"
 
 	"github.com/llama-mapper/llama-mapper/api"
@@ -56,7 +54,5 @@ func split(key string) (id, secret string, ok bool) {
 // hash is what is kept of a secret: HMAC-SHA256 under the pepper. The secret has 160 random bits, so a slow hash
 // would protect nothing more.
 func (s *Secrets) hash(id, secret string) []byte {
-	h := hmac.New(sha256.New, s.pepper)
-	h.Write([]byte(id + "_" + secret))
-	return h.Sum(nil)
+	return macOf(s.pepper, id+"_"+secret)
 }

@@ -22,7 +22,7 @@ import (
 
 // Secrets are what derives from the master key, by HKDF-SHA256 (RFC 5869) with a purpose for each.
 type Secrets struct {
-	pepper  []byte             // of the hashes of API keys
+	pepper  *sync.Pool         // of HMACs, for the hashes of API keys
 	wrap    cipher.AEAD        // of tenants' data keys
 	Signing ed25519.PrivateKey // of the audit
 	Cache   []byte             // of the names of what replicas share in Redis
@@ -61,7 +61,7 @@ func derive(master []byte) (*Secrets, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Secrets{pepper: sub("api keys"), wrap: wrap, Signing: ed25519.NewKeyFromSeed(sub("audit")), Cache: sub("cache"), passes: sub("passes")}, nil
+	return &Secrets{pepper: macsOf(sub("api keys")), wrap: wrap, Signing: ed25519.NewKeyFromSeed(sub("audit")), Cache: sub("cache"), passes: sub("passes")}, nil
 }
 
 // developmentKey reads the key, or makes it; of several processes that start at once all get the same.
@@ -135,17 +135,28 @@ func macsOf(key []byte) *sync.Pool {
 	return &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}
 }
 
+func macOf(macs *sync.Pool, text string) []byte {
+	h, _ := macs.Get().(hash.Hash)
+	defer macs.Put(h)
+	h.Reset()
+	h.Write([]byte(text))
+	return h.Sum(nil)
+}
+
 var keyless = macsOf(nil)
 
 // ErrShredded is the error of opening what a deleted tenant's key had sealed.
 var ErrShredded = errors.New("the tenant was deleted, and its data key with it")
 
 // Seal encrypts with AES-256-GCM and a random nonce.
-func (v Vault) Seal(plain []byte) ([]byte, error) {
+func (v Vault) Seal(plain []byte) ([]byte, error) { return v.AppendSeal(nil, plain) }
+
+// AppendSeal is Seal behind what is in a buffer.
+func (v Vault) AppendSeal(to, plain []byte) ([]byte, error) {
 	if v.seal == nil {
 		return nil, ErrShredded
 	}
-	return v.seal.Seal(nil, nil, plain, nil), nil
+	return v.seal.Seal(to, nil, plain, nil), nil
 }
 
 // Open decrypts what Seal returned.
@@ -171,9 +182,5 @@ func (v Vault) Digest(text string) string {
 	if macs == nil {
 		macs = keyless
 	}
-	h, _ := macs.Get().(hash.Hash)
-	defer macs.Put(h)
-	h.Reset()
-	h.Write([]byte(text))
-	return "hmac:" + base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
+	return "hmac:" + base64.RawURLEncoding.EncodeToString(macOf(macs, text)[:16])
 }

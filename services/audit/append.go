@@ -14,9 +14,15 @@ func Append(ctx context.Context, tx pgx.Tx, t *access.Tenant, events []Entry) er
 	if len(events) == 0 {
 		return nil
 	}
-	records, err := newRecords(t, events)
-	if err != nil {
-		return err
+	records := make([]record, len(events))
+	for i, e := range events {
+		sealed, err := seal(t, e)
+		if err == nil {
+			records[i], err = decodeRecord(sealed)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return lengthen(ctx, tx, records)
 }

@@ -14,7 +14,10 @@ import (
 	"github.com/llama-mapper/llama-mapper/services/access"
 )
 
-const saltSize = 16
+const (
+	saltSize = 16
+	sealing  = 28 // bytes that sealing adds: a nonce and a tag
+)
 
 // Head is the end of a chain.
 type Head struct {
@@ -72,28 +75,17 @@ func Entries(events []api.Event) ([]Entry, error) {
 	return entries, nil
 }
 
-// newRecords seals entries.
-func newRecords(t *access.Tenant, entries []Entry) ([]record, error) {
-	records := make([]record, len(entries))
-	for i, e := range entries {
-		salted := make([]byte, saltSize, saltSize+len(e.JSON))
-		rand.Read(salted) //nolint:errcheck // it never fails
-		salted = append(salted, e.JSON...)
-		sealed, err := t.Vault.Seal(salted)
-		if err != nil {
-			return nil, err
-		}
-		records[i] = record{t.ID, e.At.UTC().Truncate(time.Microsecond), leafOf(salted), sealed}
-	}
-	return records, nil
-}
-
-// encode makes the journal's form: the tenant behind its length in a byte, microseconds, leaf, sealed.
-func (r record) encode() []byte {
-	b := make([]byte, 0, 1+len(r.Tenant)+8+sha256.Size+len(r.Sealed))
-	b = append(append(b, byte(len(r.Tenant))), r.Tenant...)        // at most api.MaxTenant
-	b = binary.BigEndian.AppendUint64(b, uint64(r.At.UnixMicro())) //nolint:gosec // only its bits count
-	return append(append(b, r.Leaf...), r.Sealed...)
+// seal makes the journal's form of an entry: the tenant behind its length in a byte, microseconds, leaf, and salt and
+// event sealed.
+func seal(t *access.Tenant, e Entry) ([]byte, error) {
+	plain := make([]byte, 1+saltSize, 1+saltSize+len(e.JSON)) // a leaf begins with 0
+	rand.Read(plain[1:])                                      //nolint:errcheck // it never fails
+	plain = append(plain, e.JSON...)
+	leaf := sha256.Sum256(plain)
+	b := make([]byte, 0, 1+len(t.ID)+8+len(leaf)+len(plain)+sealing)
+	b = append(append(b, byte(len(t.ID))), t.ID...)                // at most api.MaxTenant
+	b = binary.BigEndian.AppendUint64(b, uint64(e.At.UnixMicro())) //nolint:gosec // only its bits count
+	return t.Vault.AppendSeal(append(b, leaf[:]...), plain[1:])
 }
 
 var errRecord = errors.New("this is no record of an event")
@@ -108,7 +100,7 @@ func decodeRecord(b []byte) (r record, err error) {
 	return r, nil
 }
 
-// openEvent opens what newRecords sealed, and holds it against its leaf.
+// openEvent opens what seal sealed, and holds it against its leaf.
 func openEvent(v access.Vault, sealed, leaf []byte) (salt, event []byte, err error) {
 	salted, err := v.Open(sealed)
 	if err != nil {

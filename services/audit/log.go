@@ -31,15 +31,14 @@ func (l *Log) Record(ctx context.Context, t *access.Tenant, events []api.Event) 
 // Keep has events of one tenant, all or none, on the disk before it returns nil. When the journal has no room the
 // error is UNAVAILABLE, and the caller's response must be that.
 func (l *Log) Keep(ctx context.Context, t *access.Tenant, events []Entry) error {
-	records, err := newRecords(t, events)
-	if err != nil {
-		return err
+	records := make([][]byte, len(events))
+	for i, e := range events {
+		var err error
+		if records[i], err = seal(t, e); err != nil {
+			return err
+		}
 	}
-	raw := make([][]byte, len(records))
-	for i, r := range records {
-		raw[i] = r.encode()
-	}
-	err = l.journal.Append(ctx, raw...)
+	err := l.journal.Append(ctx, records...)
 	switch {
 	case err == nil:
 		select {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/audit"
 	"github.com/llama-mapper/llama-mapper/services/mapper"
 	"github.com/llama-mapper/llama-mapper/services/web"
 	"github.com/llama-mapper/llama-mapper/services/wire/wiretest"
@@ -34,7 +35,7 @@ func (model) Answers(_, _ string) string { return "m@1" }
 // discard records nothing.
 type discard struct{}
 
-func (discard) Record(context.Context, *access.Tenant, []api.Event) error { return nil }
+func (discard) Keep(context.Context, *access.Tenant, []audit.Entry) error { return nil }
 
 // randomLines are n requests: outputs of the corpus under names of all its detectors, words, and what is no request.
 func randomLines(t *testing.T, n int) []string {

@@ -65,10 +65,11 @@ type Journal struct {
 	segments []uint64   // numbers of their first records, ascending; the last is written to
 
 	// Owned by the writer.
-	file  file
-	size  int64 // of file, of whole records
-	group []byte
-	open  func(path string) (file, error)
+	file   file
+	size   int64 // of file, of whole records
+	filled int64 // to where zeros go behind them
+	group  []byte
+	open   func(path string) (file, error)
 }
 
 // file is what the writer needs of one; tests have one that fails.
@@ -177,9 +178,6 @@ func (j *Journal) resume() error {
 	}
 	j.size = whole
 	j.bytes.Add(whole - int64(len(raw)))
-	if whole == 0 {
-		return errors.Join(j.prepare(j.file), syncDir(j.dir))
-	}
 	return errors.Join(j.file.Truncate(whole), j.file.Sync(), syncDir(j.dir))
 }
 
@@ -246,11 +244,15 @@ func (j *Journal) Append(ctx context.Context, records ...[]byte) error {
 	}
 	p := &pending{records, make(chan error, 1)}
 	select {
-	case j.queue <- p:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-j.stop:
-		return ErrClosed
+	case j.queue <- p: // costs less than with the cases below
+	default:
+		select {
+		case j.queue <- p:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-j.stop:
+			return ErrClosed
+		}
 	}
 	select {
 	case err := <-p.done:

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"runtime"
 )
 
 // write is the one goroutine that writes.
@@ -26,12 +27,16 @@ func (j *Journal) write() {
 	}
 }
 
+// yields is how often a group lets other goroutines run before it is written. On a busy machine they come with more
+// records, and a sync costs as much for few as for many; on an idle one there are none, and nothing is waited for.
+const yields = 4
+
 // commit writes an append together with all that wait beside it.
 func (j *Journal) commit(p *pending) {
 	group := []*pending{p}
 	j.group = j.group[:0]
 	n := j.add(p)
-	for int64(len(j.group)) < j.part/4 {
+	for left := yields; int64(len(j.group)) < j.part/4; {
 		select {
 		case p = <-j.queue:
 			group = append(group, p)
@@ -39,7 +44,10 @@ func (j *Journal) commit(p *pending) {
 			continue
 		default:
 		}
-		break
+		if left--; left < 0 {
+			break
+		}
+		runtime.Gosched()
 	}
 	err := j.flush(n)
 	j.failing.Store(err != nil)
@@ -71,12 +79,13 @@ func (j *Journal) flush(n uint64) error {
 	_, err := j.file.WriteAt(j.group, j.size)
 	wrote := err == nil
 	if wrote {
-		err = j.file.Sync()
+		err = errors.Join(j.fill(j.size+size), j.file.Sync())
 	}
 	if err != nil {
 		// What is there of the group is cut off, or a start would take it for records. Where that fails, or a sync has
 		// failed, whose pages the kernel may have dropped, no more goes into this file.
 		cut := j.file.Truncate(j.size)
+		j.filled = 0
 		if wrote || cut != nil {
 			cut = errors.Join(cut, j.file.Close())
 			j.file = nil
@@ -89,19 +98,20 @@ func (j *Journal) flush(n uint64) error {
 	return nil
 }
 
-// prepare fills a segment with zeros, so that a write into it changes no metadata and its sync waits for nothing but
-// its own bytes. Zeros are no record. Without room for them the segment grows as it is written.
-func (j *Journal) prepare(fresh file) error {
-	if err := fresh.Truncate(0); err != nil {
-		return err
+// ahead is how many bytes of a segment are zeros before they are written to: a write into them changes no metadata, and
+// its sync waits for nothing but its own bytes. Zeros are no record.
+const ahead = 256 << 10
+
+// fill puts zeros behind a size that the segment grows to, now and then. Without room for them they take none.
+func (j *Journal) fill(size int64) error {
+	if size <= j.filled {
+		return nil
 	}
-	zeros := make([]byte, 1<<20)
-	for at := int64(0); at < j.part; at += int64(len(zeros)) {
-		if _, err := fresh.WriteAt(zeros[:min(int64(len(zeros)), j.part-at)], at); err != nil {
-			return fresh.Truncate(0)
-		}
+	j.filled = size + ahead
+	if _, err := j.file.WriteAt(make([]byte, ahead), size); err != nil {
+		return j.file.Truncate(size)
 	}
-	return fresh.Sync()
+	return nil
 }
 
 // rotate goes on in a new segment.
@@ -111,13 +121,13 @@ func (j *Journal) rotate() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(j.prepare(fresh), syncDir(j.dir)); err != nil {
+	if err := errors.Join(fresh.Truncate(0), syncDir(j.dir)); err != nil {
 		return errors.Join(err, fresh.Close())
 	}
 	if j.file != nil {
 		err = errors.Join(j.file.Truncate(j.size), j.file.Close()) // the rest of it is zeros
 	}
-	j.file, j.size = fresh, 0
+	j.file, j.size, j.filled = fresh, 0, 0
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.segments[len(j.segments)-1] != first { // a segment without a record is taken again

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/engine"
 	"github.com/llama-mapper/llama-mapper/services/redis"
 )
@@ -84,6 +85,17 @@ func (c *Cache) Classify(ctx context.Context, m Model, detector, finding string,
 	case <-ctx.Done():
 		return Answer{}, ctx.Err()
 	}
+}
+
+// hits counts the findings that the model had answered of an answer that is sent again.
+func (c *Cache) hits(findings []api.Finding) {
+	n := 0
+	for _, f := range findings {
+		if f.Source == api.SourceModel {
+			n++
+		}
+	}
+	c.results.WithLabelValues("hit").Add(float64(n))
 }
 
 func (c *Cache) ask(ctx context.Context, key cacheKey, m Model, detector, finding string, sure func(Answer) bool) (Answer, error) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/audit"
 	"github.com/llama-mapper/llama-mapper/services/web"
 )
 
@@ -17,7 +18,7 @@ const batchAtOnce = 16
 
 // Recorder has events kept before the response leaves. *audit.Log is one.
 type Recorder interface {
-	Record(ctx context.Context, t *access.Tenant, events []api.Event) error
+	Keep(ctx context.Context, t *access.Tenant, events []audit.Entry) error
 }
 
 // Register adds the mapper's routes. Every mapping is recorded. once makes a handler take an Idempotency-Key; nil
@@ -44,6 +45,12 @@ func (h handler) mapOne(rc *fasthttp.RequestCtx) error {
 	if err != nil {
 		return err
 	}
+	key, repeats := h.recent.key(rc, caller.Tenant)
+	if repeats {
+		if a := h.recent.of(key, h.Service); a != nil {
+			return h.again(rc, caller, a, begin)
+		}
+	}
 	req, err := api.ParseMapRequest(rc.PostBody(), caller.Tenant.ID)
 	if err != nil {
 		return err
@@ -51,17 +58,27 @@ func (h handler) mapOne(rc *fasthttp.RequestCtx) error {
 	// Not rc: its Done fires only when the server shuts down, and rc is reused once we return.
 	ctx, cancel := context.WithTimeout(web.Context(rc), h.opts.Timeout)
 	defer cancel()
-	m, err := h.Map(ctx, caller.Tenant, req, v.ModelOnly)
+	a, err := h.answer(ctx, caller.Tenant, req, v.ModelOnly)
 	if err != nil {
 		return err
 	}
-	e := h.event(caller, m, begin)
+	e := h.event(caller, a.mapping, begin)
 	e.RequestID = web.RequestID(rc)
-	if err := h.recorder.Record(ctx, caller.Tenant, []api.Event{e}); err != nil {
+	entries, err := audit.Entries([]api.Event{e})
+	if err != nil {
 		return err
 	}
-	h.Show(m, v)
-	return web.JSON(rc, fasthttp.StatusOK, m)
+	if err := h.recorder.Keep(ctx, caller.Tenant, entries); err != nil {
+		return err
+	}
+	h.Show(a.mapping, v)
+	if err := web.JSON(rc, fasthttp.StatusOK, a.mapping); err != nil {
+		return err
+	}
+	if repeats {
+		h.recent.keep(key, a, rc.Response.Body(), entries[0].JSON)
+	}
+	return nil
 }
 
 func (h handler) mapBatch(rc *fasthttp.RequestCtx) error {
@@ -102,7 +119,11 @@ func (h handler) mapBatch(rc *fasthttp.RequestCtx) error {
 		// The items may have used all of the request's time; what they found is worth the moment that a write takes.
 		keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.opts.Timeout)
 		defer cancel()
-		if err := h.recorder.Record(keep, caller.Tenant, events); err != nil {
+		entries, err := audit.Entries(events)
+		if err != nil {
+			return err
+		}
+		if err := h.recorder.Keep(keep, caller.Tenant, entries); err != nil {
 			return err
 		}
 	}

@@ -10,15 +10,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
-	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/audit"
 	"github.com/llama-mapper/llama-mapper/services/web"
 )
 
 // discard records nothing.
 type discard struct{}
 
-func (discard) Record(context.Context, *access.Tenant, []api.Event) error { return nil }
+func (discard) Keep(context.Context, *access.Tenant, []audit.Entry) error { return nil }
 
 // What a request costs apart from the network and the model: an answer, and a refusal.
 func BenchmarkHandler(b *testing.B) {

@@ -3,6 +3,7 @@
 package mapper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,6 +87,7 @@ type Service struct {
 	migration  *migration.Table // to the taxonomy before
 	opts       Options
 	vocabulary vocabulary
+	recent     *recent // nil without a cache
 	mapped     *prometheus.CounterVec
 	confidence prometheus.Histogram
 }
@@ -93,7 +95,7 @@ type Service struct {
 // New makes a service; metrics go to reg.
 func New(model Model, k Knowledge, o Options, reg prometheus.Registerer) *Service {
 	auto := promauto.With(reg)
-	return &Service{
+	s := &Service{
 		model: model, taxonomy: k.Taxonomy, tables: k.Tables, frameworks: k.Frameworks, migration: k.Migration, opts: o,
 		vocabulary: newVocabulary(k.Taxonomy, k.Tables),
 		mapped: auto.NewCounterVec(prometheus.CounterOpts{
@@ -103,6 +105,10 @@ func New(model Model, k Knowledge, o Options, reg prometheus.Registerer) *Servic
 			Name: "mapping_confidence", Help: "Confidence of the answers.", Buckets: []float64{.1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .99, 1},
 		}),
 	}
+	if o.Cache != nil {
+		s.recent = newRecent()
+	}
+	return s
 }
 
 // Knows says whether a label is in the taxonomy.
@@ -127,6 +133,22 @@ const findingsAtOnce = 8
 // Map answers a tenant's request. With modelOnly nothing is asked but the model: no override, table or cache. Errors
 // are *api.Error or of ctx.
 func (s *Service) Map(ctx context.Context, tenant *access.Tenant, req api.MapRequest, modelOnly bool) (*api.Mapping, error) {
+	a, err := s.answer(ctx, tenant, req, modelOnly)
+	if err != nil {
+		return nil, err
+	}
+	return a.mapping, nil
+}
+
+// answer is a mapping with what it was made of.
+type answer struct {
+	question
+	said     []wire.Finding
+	findings []api.Finding // with all that the model considered
+	mapping  *api.Mapping
+}
+
+func (s *Service) answer(ctx context.Context, tenant *access.Tenant, req api.MapRequest, modelOnly bool) (*answer, error) {
 	out, err := wire.Parse(req.Detector, req.Output)
 	if err != nil {
 		var e *api.Error
@@ -143,28 +165,73 @@ func (s *Service) Map(ctx context.Context, tenant *access.Tenant, req api.MapReq
 	if t != nil {
 		q.name = t.Detector
 	}
+	overrides := s.overrides(tenant)
 	findings, err := s.label(ctx, q, out.Findings)
 	if err != nil {
 		return nil, err
 	}
-	s.propose(q, findings)
+	a := &answer{question: q, said: out.Findings, findings: slices.Clone(findings)}
+	for i, f := range findings { // an answer that is sure needs no candidates
+		if f.Source == api.SourceModel {
+			findings[i].Candidates = nil
+		}
+	}
 	m := s.combine(findings)
 	m.Notes = inOne(out.Note, m.Notes)
 	m.Provenance = api.Provenance{
 		Vendor: out.Vendor, Detector: req.Detector, TenantID: req.TenantID, Model: out.Model,
 		TS: time.Now().UTC().Format(time.RFC3339Nano), Findings: findings, ModelOnly: modelOnly,
 	}
-	m.VersionInfo = api.VersionInfo{Taxonomy: s.taxonomy.Version, Frameworks: s.frameworks.Version(), Model: s.asked(findings)}
-	if s.opts.Overrides != nil {
-		m.VersionInfo.Overrides = s.opts.Overrides.Version(tenant)
-	}
-	detector := "other"
+	m.VersionInfo = api.VersionInfo{Taxonomy: s.taxonomy.Version, Frameworks: s.frameworks.Version(), Model: s.asked(findings), Overrides: overrides}
 	if t != nil {
-		m.VersionInfo.Table, detector = t.id(), t.Detector
+		m.VersionInfo.Table = t.id()
 	}
-	s.mapped.WithLabelValues(string(m.Source), detector).Inc()
-	s.confidence.Observe(m.Confidence)
-	return m, nil
+	a.mapping = m
+	s.note(a)
+	return a, nil
+}
+
+// overrides names the version of a tenant's overrides.
+func (s *Service) overrides(t *access.Tenant) string {
+	if s.opts.Overrides == nil {
+		return ""
+	}
+	return s.opts.Overrides.Version(t)
+}
+
+// note counts an answer, and has the model's answers for labels reviewed. What is not of the form of a label is not a
+// vocabulary.
+func (s *Service) note(a *answer) {
+	detector := "other"
+	if a.table != nil {
+		detector = a.table.Detector
+	}
+	s.mapped.WithLabelValues(string(a.mapping.Source), detector).Inc()
+	s.confidence.Observe(a.mapping.Confidence)
+	if s.opts.Reviewer == nil || a.modelOnly {
+		return
+	}
+	for _, f := range a.findings {
+		if (f.Source == api.SourceModel || f.Source == api.SourceFallback) && labelWords(f.Native) != nil {
+			s.opts.Reviewer.Propose(a.tenant, a.name, f, a.table != nil)
+		}
+	}
+}
+
+// stands says whether the same would be answered now: by the same version of the model, under the same overrides. All
+// else stays as it is for as long as the tenant and the process do.
+func (s *Service) stands(a *answer) bool {
+	asked := false
+	for i, f := range a.findings {
+		if f.Model != "" {
+			asked = true
+			if s.model.Answers(a.detector, words(a.said[i])) != f.Model {
+				return false
+			}
+		}
+	}
+	v := a.mapping.VersionInfo
+	return s.overrides(a.tenant) == v.Overrides && (asked || s.model.Version() == v.Model)
 }
 
 // question is what findings are asked about.
@@ -217,19 +284,18 @@ func (s *Service) override(q question, f wire.Finding) []string {
 	return s.opts.Overrides.Lookup(q.tenant, q.name, f.Native)
 }
 
+// words are what the model reads of a finding.
+func words(f wire.Finding) string { return cmp.Or(f.Words, f.Native) }
+
 // ask puts a finding to the model, or finds what it has answered before.
 func (s *Service) ask(ctx context.Context, q question, f wire.Finding) (api.Finding, error) {
-	words := f.Words
-	if words == "" {
-		words = f.Native
-	}
 	sure := func(a Answer) bool { return a.Confidence >= s.threshold(q, a.Label) }
 	var a Answer
 	var err error
 	if s.opts.Cache == nil || q.modelOnly {
-		a, err = s.model.Classify(ctx, q.detector, words)
+		a, err = s.model.Classify(ctx, q.detector, words(f))
 	} else {
-		a, err = s.opts.Cache.Classify(ctx, s.model, q.detector, words, sure)
+		a, err = s.opts.Cache.Classify(ctx, s.model, q.detector, words(f), sure)
 	}
 	if err != nil {
 		return api.Finding{}, modelError(err)
@@ -240,19 +306,6 @@ func (s *Service) ask(ctx context.Context, q question, f wire.Finding) (api.Find
 	}
 	out.Model = a.Version
 	return out, nil
-}
-
-// propose has the model's answers for labels reviewed, with all that it considered; an answer that is sure has no
-// candidates from then on. What is not of the form of a label is not a vocabulary.
-func (s *Service) propose(q question, findings []api.Finding) {
-	for i, f := range findings {
-		if f.Source == api.SourceModel {
-			findings[i].Candidates = nil
-		}
-		if s.opts.Reviewer != nil && !q.modelOnly && (f.Source == api.SourceModel || f.Source == api.SourceFallback) && labelWords(f.Native) != nil {
-			s.opts.Reviewer.Propose(q.tenant, q.name, f, q.table != nil)
-		}
-	}
 }
 
 // asked names the checkpoints that answered for findings; the active one where none was needed.

@@ -25,6 +25,7 @@ import (
 	"github.com/llama-mapper/llama-mapper/api"
 	"github.com/llama-mapper/llama-mapper/config"
 	"github.com/llama-mapper/llama-mapper/services/access"
+	"github.com/llama-mapper/llama-mapper/services/audit"
 	"github.com/llama-mapper/llama-mapper/services/web"
 )
 
@@ -84,11 +85,17 @@ type events struct {
 	fail error
 }
 
-func (e *events) Record(_ context.Context, _ *access.Tenant, events []api.Event) error {
+func (e *events) Keep(_ context.Context, _ *access.Tenant, entries []audit.Entry) error {
 	e.Lock()
 	defer e.Unlock()
-	if e.fail == nil {
-		e.all = append(e.all, events...)
+	for _, entry := range entries {
+		var of api.Event
+		if err := json.Unmarshal(entry.JSON, &of); err != nil || !of.Time.Equal(entry.At) {
+			return fmt.Errorf("%s at %v: %w", entry.JSON, entry.At, err)
+		}
+		if e.fail == nil {
+			e.all = append(e.all, of)
+		}
 	}
 	return e.fail
 }

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -85,10 +86,20 @@ func New(service string, log *slog.Logger, reg prometheus.Registerer, gate Gate)
 }
 
 func (r *Router) newRoute(path, method string, h Handler) *route {
+	counter := func(status int) prometheus.Counter {
+		return r.requests.WithLabelValues(path, method, strconv.Itoa(status))
+	}
+	ok := sync.OnceValue(func() prometheus.Counter { return counter(fasthttp.StatusOK) })
 	return &route{
 		method: method, path: path, handle: h, span: trace.NewRoute(method, path),
 		seconds: r.seconds.WithLabelValues(path, method),
-		count:   func(status int) { r.requests.WithLabelValues(path, method, strconv.Itoa(status)).Inc() },
+		count: func(status int) {
+			if status == fasthttp.StatusOK { // the usual one is not looked up each time
+				ok().Inc()
+			} else {
+				counter(status).Inc()
+			}
+		},
 	}
 }
 
