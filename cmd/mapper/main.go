@@ -99,7 +99,9 @@ func buildService(p *process.Process, overrides mapper.Overrides, reviewer mappe
 			return nil, err
 		}
 	}
-	return mapper.New(model, knowledge, o, p.Metrics), nil
+	service := mapper.New(model, knowledge, o, p.Metrics)
+	p.Go(service.Run)
+	return service, nil
 }
 
 // buildGuards loads the models that judge content.

@@ -81,6 +81,33 @@ func (r *recent) keep(key repeat, a *answer, response, event []byte) {
 	}
 }
 
+// forget drops the answers whose time is over.
+func (r *recent) forget(now time.Time) {
+	for _, key := range r.kept.Keys() {
+		if a, ok := r.kept.Peek(key); ok && now.After(a.ends) {
+			r.kept.Remove(key)
+		}
+	}
+}
+
+// Run has whole answers leave the memory when their time is over, until ctx ends: they hold what a detector said, and the
+// keys of a tenant who may have been deleted.
+func (s *Service) Run(ctx context.Context) {
+	if s.recent == nil {
+		return
+	}
+	tick := time.NewTicker(recentLife)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			s.recent.forget(now)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // again sends an answer again.
 func (h handler) again(rc *fasthttp.RequestCtx, caller access.Caller, a *sent, begin time.Time) error {
 	now := time.Now().UTC().Truncate(time.Microsecond)

@@ -161,7 +161,8 @@ func TestAgainAnew(t *testing.T) {
 	}
 }
 
-// What the model was not sure of, views of an answer, and what is large are not kept; without an event nothing is sent.
+// What the model was not sure of, views of an answer, and what is large are not kept; without an event nothing is sent; and
+// nothing stays.
 func TestAgainNever(t *testing.T) {
 	r := newRepeated(t)
 	r.model.answer = insult(0.3)
@@ -174,6 +175,7 @@ func TestAgainNever(t *testing.T) {
 		t.Error(r.kept())
 	}
 	r.ask(t, "/api/v1/map", "r5", `{"detector":"x","output":"rude"}`)
+	r.recent.forget(time.Now())
 	if r.kept() != 1 {
 		t.Error(r.kept())
 	}
@@ -185,5 +187,8 @@ func TestAgainNever(t *testing.T) {
 	r.router.ServeHTTP(&rc)
 	if rc.Response.StatusCode() != 503 {
 		t.Error(rc.Response.String())
+	}
+	if r.recent.forget(time.Now().Add(recentLife)); r.kept() != 0 {
+		t.Error("it is still there")
 	}
 }
