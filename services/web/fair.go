@@ -1,11 +1,16 @@
 package web
 
 import (
+	"crypto/tls"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/valyala/fasthttp"
 )
 
 // fairListener lets one address hold half of the connections at most, so that a single client cannot take them all by
@@ -37,7 +42,7 @@ func (l *fairListener) Accept() (net.Conn, error) {
 		}
 		addr := addrOf(c.RemoteAddr())
 		if !addr.IsValid() || l.exempt(addr) {
-			return c, nil
+			return &fairConn{Conn: c, release: func() {}}, nil
 		}
 		if key := holder(addr); l.take(key) {
 			return &fairConn{Conn: c, release: sync.OnceFunc(func() { l.release(key) })}, nil
@@ -80,10 +85,34 @@ func (l *fairListener) release(key netip.Prefix) {
 // fairConn is a connection that is counted until it is closed.
 type fairConn struct {
 	net.Conn
-	release func() // harmless when repeated
+	release func()      // harmless when repeated
+	refused atomic.Bool // a request of it was answered before all of it was read
 }
 
+// What is read, at most, of a refused request after its answer.
+const (
+	lateBytes = 16 << 20
+	lateTime  = 2 * time.Second
+)
+
+// refuse marks a request's connection as one whose client may still be sending.
+func refuse(rc *fasthttp.RequestCtx) {
+	c := rc.Conn()
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
+	}
+	if c, ok := c.(*fairConn); ok {
+		c.refused.Store(true)
+	}
+}
+
+// Close reads on for a moment where a request was refused: the kernel resets a connection that is closed with bytes
+// unread, and the client would lose the answer.
 func (c *fairConn) Close() error {
 	defer c.release()
+	if out, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.refused.Load() && out.CloseWrite() == nil {
+		_ = c.SetReadDeadline(time.Now().Add(lateTime))
+		_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, lateBytes))
+	}
 	return c.Conn.Close()
 }

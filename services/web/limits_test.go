@@ -63,6 +63,33 @@ func TestSizes(t *testing.T) {
 	f(request("POST", "/body", "no form", "Content-Type: multipart/form-data; boundary=b"), 200) // bytes like any others
 }
 
+// A client that sends all of a refused request before it reads gets the answer.
+func TestRefusedUpload(t *testing.T) {
+	send := func(s *server, line string, want string) {
+		t.Helper()
+		conn, err := s.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err = fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", line, 8<<20, strings.Repeat("x", 8<<20)); err != nil {
+			t.Errorf("%s: sending: %v", line, err)
+		}
+		got := make([]byte, len("HTTP/1.1 413"))
+		if _, err = io.ReadFull(conn, got); err != nil || string(got) != "HTTP/1.1 "+want {
+			t.Errorf("%s: %q %v", line, got, err)
+		}
+	}
+	s := limited(t, options())
+	for _, line := range everywhere {
+		send(s, line, "413")
+	}
+	send(serveTCP(t, options(), func(r *Router) {
+		r.gate = func(*fasthttp.RequestCtx, string) error { return api.Errorf(api.Unauthorized, "no key") }
+		r.HandleStream("POST", "/stream", "admin", func(*fasthttp.RequestCtx) error { return nil })
+	}), "POST /stream", "401")
+}
+
 // A client that sends a byte now and then gets no longer than one that sends nothing.
 func TestSlowClients(t *testing.T) {
 	o := options()

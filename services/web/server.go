@@ -120,6 +120,7 @@ func (r *Router) malformed(rc *fasthttp.RequestCtx, err error) {
 	r.lost.count(e.Code.Status())
 	r.log.Debug("not a request", "request_id", e.RequestID, "status", e.Code.Status())
 	rc.SetConnectionClose()
+	refuse(rc)
 }
 
 // incomplete is what a client is told whose request could not be read to its end.

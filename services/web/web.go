@@ -217,6 +217,9 @@ func (r *Router) ServeHTTP(rc *fasthttp.RequestCtx) {
 	code := api.Code("")
 	if err != nil {
 		code = r.fail(rc, id, err)
+		if found.stream || rc.Response.ConnectionClose() || rc.Request.Header.ConnectionClose() {
+			refuse(rc)
+		}
 	}
 	if r.draining.Load() {
 		rc.SetConnectionClose()
