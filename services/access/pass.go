@@ -2,7 +2,6 @@ package access
 
 import (
 	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"slices"
@@ -28,11 +27,7 @@ func (s *Secrets) Pass(c Caller, now time.Time) string {
 	return passPrefix + base64.RawURLEncoding.EncodeToString(body) + "." + base64.RawURLEncoding.EncodeToString(s.passMAC(body))
 }
 
-func (s *Secrets) passMAC(body []byte) []byte {
-	h := hmac.New(sha256.New, s.passes)
-	h.Write(body)
-	return h.Sum(nil)
-}
+func (s *Secrets) passMAC(body []byte) []byte { return macOf(s.passes, string(body)) }
 
 // readPass returns what a pass says, if it is one and valid at that time.
 func (s *Secrets) readPass(text string, now time.Time) (tenant, key string, ok bool) {

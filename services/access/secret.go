@@ -26,7 +26,7 @@ type Secrets struct {
 	wrap    cipher.AEAD        // of tenants' data keys
 	Signing ed25519.PrivateKey // of the audit
 	Cache   []byte             // of the names of what replicas share in Redis
-	passes  []byte             // of the MACs of passes
+	passes  *sync.Pool         // of HMACs, for passes
 }
 
 // NewSecrets derives them from the master key of the settings. Development makes one in the state directory
@@ -61,7 +61,7 @@ func derive(master []byte) (*Secrets, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Secrets{pepper: macsOf(sub("api keys")), wrap: wrap, Signing: ed25519.NewKeyFromSeed(sub("audit")), Cache: sub("cache"), passes: sub("passes")}, nil
+	return &Secrets{pepper: macsOf(sub("api keys")), wrap: wrap, Signing: ed25519.NewKeyFromSeed(sub("audit")), Cache: sub("cache"), passes: macsOf(sub("passes"))}, nil
 }
 
 // developmentKey reads the key, or makes it; of several processes that start at once all get the same.
