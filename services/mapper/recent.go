@@ -24,7 +24,8 @@ const (
 	recentLife    = time.Minute // of one
 )
 
-// recent has the answers of the last minute as they were sent: detectors repeat themselves. Nothing is worked out again but whether it would be the same, and each has an event of its own.
+// recent has the answers of the last minute as they were sent: detectors repeat themselves. Nothing is worked out again
+// but whether it would be the same, and each has an event of its own.
 type recent struct{ kept *lru.Cache[repeat, *sent] }
 
 // repeat is what is asked again: a body, by its hash, of a tenant whose settings are as they were.
