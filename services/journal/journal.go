@@ -244,15 +244,11 @@ func (j *Journal) Append(ctx context.Context, records ...[]byte) error {
 	}
 	p := &pending{records, make(chan error, 1)}
 	select {
-	case j.queue <- p: // costs less than with the cases below
-	default:
-		select {
-		case j.queue <- p:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-j.stop:
-			return ErrClosed
-		}
+	case j.queue <- p:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-j.stop:
+		return ErrClosed
 	}
 	select {
 	case err := <-p.done:

@@ -102,13 +102,15 @@ func (j *Journal) flush(n uint64) error {
 // its sync waits for nothing but its own bytes. Zeros are no record.
 const ahead = 256 << 10
 
+var zeros [ahead]byte
+
 // fill puts zeros behind a size that the segment grows to, now and then. Without room for them they take none.
 func (j *Journal) fill(size int64) error {
 	if size <= j.filled {
 		return nil
 	}
 	j.filled = size + ahead
-	if _, err := j.file.WriteAt(make([]byte, ahead), size); err != nil {
+	if _, err := j.file.WriteAt(zeros[:], size); err != nil {
 		return j.file.Truncate(size)
 	}
 	return nil

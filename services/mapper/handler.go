@@ -64,11 +64,8 @@ func (h handler) mapOne(rc *fasthttp.RequestCtx) error {
 	}
 	e := h.event(caller, a.mapping, begin)
 	e.RequestID = web.RequestID(rc)
-	entries, err := audit.Entries([]api.Event{e})
+	entries, err := h.record(ctx, caller.Tenant, []api.Event{e})
 	if err != nil {
-		return err
-	}
-	if err := h.recorder.Keep(ctx, caller.Tenant, entries); err != nil {
 		return err
 	}
 	h.Show(a.mapping, v)
@@ -119,11 +116,7 @@ func (h handler) mapBatch(rc *fasthttp.RequestCtx) error {
 		// The items may have used all of the request's time; what they found is worth the moment that a write takes.
 		keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.opts.Timeout)
 		defer cancel()
-		entries, err := audit.Entries(events)
-		if err != nil {
-			return err
-		}
-		if err := h.recorder.Keep(keep, caller.Tenant, entries); err != nil {
+		if _, err := h.record(keep, caller.Tenant, events); err != nil {
 			return err
 		}
 	}
@@ -133,6 +126,15 @@ func (h handler) mapBatch(rc *fasthttp.RequestCtx) error {
 		}
 	}
 	return web.JSON(rc, fasthttp.StatusOK, api.MapBatchResponse{Results: results})
+}
+
+// record has events kept, and returns them as they are kept.
+func (h handler) record(ctx context.Context, t *access.Tenant, events []api.Event) ([]audit.Entry, error) {
+	entries, err := audit.Entries(events)
+	if err != nil {
+		return nil, err
+	}
+	return entries, h.recorder.Keep(ctx, t, entries)
 }
 
 func (h handler) listTaxonomy(rc *fasthttp.RequestCtx) error {

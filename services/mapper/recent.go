@@ -114,7 +114,7 @@ func (h handler) again(rc *fasthttp.RequestCtx, caller access.Caller, a *sent, b
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	at := quoted(now.Format(time.RFC3339Nano))
 	event := a.event.fill(nil, at, quoted(web.RequestID(rc)), quoted(caller.Key.ID),
-		strconv.FormatFloat(float64(now.Sub(begin).Microseconds())/1000, 'f', -1, 64))
+		strconv.FormatFloat(float64(time.Since(begin).Microseconds())/1000, 'f', -1, 64))
 	ctx, cancel := context.WithTimeout(web.Context(rc), h.opts.Timeout)
 	defer cancel()
 	if err := h.recorder.Keep(ctx, caller.Tenant, []audit.Entry{{At: now, JSON: event}}); err != nil {

@@ -218,7 +218,7 @@ func (r *Router) ServeHTTP(rc *fasthttp.RequestCtx) {
 	if err != nil {
 		code = r.fail(rc, id, err)
 		if found.stream || rc.Response.ConnectionClose() || rc.Request.Header.ConnectionClose() {
-			refuse(rc)
+			refuse(rc) // nothing says whether a body was read to its end
 		}
 	}
 	if r.draining.Load() {
