@@ -123,7 +123,7 @@ func paired(a, b, c, d int) (difference, low, high float64) {
 	phi := correlation(float64(a), float64(b), float64(c), float64(d))
 	side := func(x, y float64) float64 { return math.Sqrt(max(0, x*x-2*phi*x*y+y*y)) }
 	difference = float64(b-c) / n
-	return difference, difference - side(p1-l1, u2-p2), difference + side(u1-p1, p2-l2)
+	return difference, max(-1, difference-side(p1-l1, u2-p2)), min(1, difference+side(u1-p1, p2-l2)) // rounding may pass them by a bit
 }
 
 // correlation is phi, corrected for continuity as the method says.
