@@ -150,6 +150,7 @@ func (l *lexicon) index() {
 // shared is what a text has in common with each entry; all zero between searches.
 type shared struct {
 	words    []int32
+	some     []int32  // the entries that share a word
 	trigrams []uint16 // a text has fewer than 65,536; see prompt.read
 	total    total    // of the text
 	best     []uint64
@@ -171,6 +172,9 @@ func (l *lexicon) share(words, read []string) *shared {
 			p.weight = 9 * p.weight / 10
 		}
 		for _, i := range p.entries {
+			if s.words[i] == 0 {
+				s.some = append(s.some, i)
+			}
 			s.words[i] += p.weight
 		}
 	}
@@ -185,7 +189,10 @@ func (l *lexicon) share(words, read []string) *shared {
 }
 
 func (l *lexicon) release(s *shared) {
-	clear(s.words)
+	for _, i := range s.some {
+		s.words[i] = 0
+	}
+	s.some = s.some[:0]
 	clear(s.trigrams)
 	l.scratch.Put(s)
 }
@@ -206,18 +213,18 @@ func (l *lexicon) search(text string, most int) []near {
 	s := l.share(words, read)
 	defer l.release(s)
 	s.best = s.best[:0]
-	for i := range l.totals {
-		// Without a shared word the score is two thirds of the trigrams' nearness: most entries go here, undivided.
-		if t := int32(s.trigrams[i]); s.words[i] == 0 && 2000*t < 3*leastScore*(l.totals[i].trigrams+s.total.trigrams-t) {
-			continue
-		}
-		words, trigrams := l.nearness(s, i)
-		if score := (words + 2*trigrams) / 3; score >= leastScore {
-			s.best = append(s.best, uint64(1000-score)<<32|uint64(i)) // in the order of score, then of the words
+	for _, i := range s.some {
+		l.consider(s, int(i))
+	}
+	// Without a shared word the score is two thirds of the trigrams' nearness: most entries have fewer than least, and of the
+	// rest most are too long.
+	least := uint16((3*leastScore*s.total.trigrams + 1999) / 2000)
+	for i, t := range s.trigrams {
+		if t >= least && s.words[i] == 0 && 2000*int32(t) >= 3*leastScore*(l.totals[i].trigrams+s.total.trigrams-int32(t)) {
+			l.consider(s, i)
 		}
 	}
-	slices.Sort(s.best)
-	s.best = s.best[:min(len(s.best), bestEntries)]
+	s.best = smallest(s.best, bestEntries)
 	votes := map[int]int{}
 	for _, b := range s.best[:min(len(s.best), voters)] {
 		votes[l.entries[uint32(b)].label]++
@@ -234,6 +241,33 @@ func (l *lexicon) search(text string, most int) []near {
 		}
 	}
 	return out
+}
+
+// consider adds an entry to what may be the best, if it is near enough.
+func (l *lexicon) consider(s *shared, i int) {
+	words, trigrams := l.nearness(s, i)
+	if score := (words + 2*trigrams) / 3; score >= leastScore {
+		s.best = append(s.best, uint64(1000-score)<<32|uint64(i)) // in the order of score, then of the words
+	}
+}
+
+// smallest returns the most smallest of a list, in order. Their upper halves are up to 1000; thousands are not sorted
+// for two hundred.
+func smallest(list []uint64, most int) []uint64 {
+	if len(list) > most {
+		var with [1001]int
+		for _, b := range list {
+			with[b>>32]++
+		}
+		last, n := uint64(0), with[0]
+		for n < most {
+			last++
+			n += with[last]
+		}
+		list = slices.DeleteFunc(list, func(b uint64) bool { return b>>32 > last })
+	}
+	slices.Sort(list)
+	return list[:min(len(list), most)]
 }
 
 // lookups returns the labels that three plain lookups would give, -1 where nothing is shared: of the equal
