@@ -48,7 +48,7 @@ def lookups(index, texts):
     """Returns {name: label numbers} of three lookups; -1 where nothing is shared."""
     out = {"exact": [], "words": [], "trigrams": []}
     for text in texts:
-        by_words, by_trigrams = index.nearness(text)
+        _, by_words, by_trigrams = index.nearness(text)
         out["exact"].append(int(index.labels[index.exact[text]]) if text in index.exact else -1)
         for name, near in (("words", by_words), ("trigrams", by_trigrams)):
             out[name].append(int(index.labels[near.argmax()]) if near.max() > 0 else -1)

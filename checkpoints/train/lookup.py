@@ -61,47 +61,49 @@ class Index:
         self.trigrams_total = np.array([len(trigrams(text)) for text, _ in entries])
         self.speller = Speller([text for text, _ in entries], known) if known else None
 
-    def nearness(self, text, read=()):
-        """Returns two arrays of thousandths, by words and by trigrams, one number for each entry; read are the words that
-        were written otherwise."""
-        shared = np.zeros(len(self.entries), np.int64)
+    def nearness(self, text, read=(), least=0):
+        """Returns three arrays: the entries whose score may be least or more, in order, and their thousandths by words and
+        by trigrams; read are the words that were written otherwise."""
+        by_word = np.zeros(len(self.entries), np.int64)
         total = 0
         for w in set(text.split()):
             weight = self.weight.get(w, self.most)
             total += weight
             if w in self.by_word:
-                shared[self.by_word[w]] += 9 * weight // 10 if w in read else weight
-        by_words = 1000 * shared // np.maximum(self.words_total + total - shared, 1)
+                by_word[self.by_word[w]] += 9 * weight // 10 if w in read else weight
         own = trigrams(text)
         found = [self.by_trigram[t] for t in own if t in self.by_trigram]
-        shared = np.bincount(np.concatenate(found), minlength=len(self.entries)) if found else np.zeros(len(self.entries), np.int64)
-        by_trigrams = 1000 * shared // np.maximum(self.trigrams_total + len(own) - shared, 1)
-        return by_words, by_trigrams
+        by_trigram = np.bincount(np.concatenate(found), minlength=len(self.entries)) if found else np.zeros(len(self.entries), np.int64)
+        some = np.flatnonzero((by_word > 0) | (2000 * by_trigram >= 3 * least * len(own)))
+        by_word, by_trigram = by_word[some], by_trigram[some]
+        return some, *(1000 * shared // np.maximum(of + whole - shared, 1) for shared, of, whole in (
+            (by_word, self.words_total[some], total), (by_trigram, self.trigrams_total[some], len(own))))
 
     def gone(self, without):
         """Returns the words that no entry has but those to leave out."""
         left = set(map(int, without))
-        return {w for i in left for w in self.entries[i][0].split() if left.issuperset(self.by_word[w].tolist())}
+        own = {w for i in left for w in self.entries[i][0].split()}
+        return {w for w in own if len(self.by_word[w]) <= len(left) and left.issuperset(self.by_word[w].tolist())}
 
     def evidence(self, text, without=()):
         """Returns [(label number, grade)] of the nearest labels, nearest first; without is of entries to leave out."""
         read = ()
         if self.speller:
             text, read = self.speller.correct(text, self.gone(without))
-        by_words, by_trigrams = self.nearness(text, read)
+        some, by_words, by_trigrams = self.nearness(text, read, LEAST)
         score = (by_words + 2 * by_trigrams) // 3
         if len(without):
-            score[without] = 0
+            score[np.isin(some, without)] = 0
         near = np.flatnonzero(score >= LEAST)
         if len(near) > BEST:  # all that are as near as the last one that counts
             near = near[score[near] >= np.partition(score[near], -BEST)[-BEST]]
-        near = near[np.lexsort((near, -score[near]))][:BEST].tolist()
+        near = near[np.argsort(-score[near], kind="stable")][:BEST]
+        labels = self.labels[some[near]].tolist()
         votes = {}
-        for i in near[:VOTERS]:
-            votes[int(self.labels[i])] = votes.get(int(self.labels[i]), 0) + 1
+        for label in labels[:VOTERS]:
+            votes[label] = votes.get(label, 0) + 1
         out = {}
-        for i in near:
-            label = int(self.labels[i])
+        for label, i in zip(labels, near.tolist()):
             if label not in out:
                 out[label] = f"{level(by_words[i], WORDS)}{level(by_trigrams[i], TRIGRAMS)}{level(votes.get(label, 0), VOTES)}"
                 if len(out) == EVIDENCE:

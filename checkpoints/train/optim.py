@@ -1,5 +1,6 @@
-"""What every stage of training needs: a schedule of rates, a step, batches of one length."""
+"""What every stage of training needs: a schedule of rates, a step, batches of one length, drawn ahead."""
 import math
+import multiprocessing
 
 import torch
 
@@ -30,3 +31,22 @@ def bucketed(draw, length, batch, rng):
         batches = [items[i: i + batch] for i in range(0, len(items), batch)]
         rng.shuffle(batches)
         yield from batches
+
+
+def ahead(items, most=8):
+    """Yields what items yields, which a process of its own draws, at most so many ahead: drawing an example takes as long as
+    learning from it. The items are the same as without it."""
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue(most)
+
+    def work():
+        for item in items:
+            queue.put(item)
+
+    process = context.Process(target=work, daemon=True)
+    process.start()
+    try:
+        while True:
+            yield queue.get(timeout=600)
+    finally:
+        process.kill()

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from net import pad
-from optim import bucketed, schedule, step
+from optim import ahead, bucketed, schedule, step
 from prompts import Prompts, codes
 
 
@@ -57,7 +57,7 @@ def fit(c, p, net, tok, labels, source, trainable, rates, log, name):
         dropped = c["dropout"]["merges"] if source.random.random() < c["dropout"]["share"] else 0.0
         return prompts(kind, text, dropped, evidence), order[label]
 
-    batches = bucketed(draw, lambda item: len(item[0]), p["batch"], source.random)
+    batches = ahead(bucketed(draw, lambda item: len(item[0]), p["batch"], source.random))
     for i in range(p["steps"]):
         rate(i)
         batch = next(batches)
@@ -65,6 +65,7 @@ def fit(c, p, net, tok, labels, source, trainable, rates, log, name):
         loss = F.cross_entropy(logits, torch.tensor([label for _, label in batch]), label_smoothing=c["smoothing"])
         step(optimizer, loss, [q for group in trainable for q in group])
         log(name, i, p["steps"], loss)
+    batches.close()
 
 
 @torch.no_grad()
