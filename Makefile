@@ -82,7 +82,7 @@ eval: build ## measure the shipped checkpoint on its development sets; .run/eval
 	@mkdir -p .run; bin/mapperctl checkpoint eval checkpoints/mapper-tiny --html .run/eval.html --json .run/eval.json
 
 .PHONY: checkpoint
-checkpoint: tools ## train checkpoints/mapper-tiny again (about two hours on one core); goes on where it was stopped
+checkpoint: tools ## train checkpoints/mapper-tiny again (about two hours); goes on where it was stopped
 	@deploy/packages.sh $(TRAIN_PACKAGES)
 	@export LLAMA_CPP_SRC=$$(llama/build.sh source) LLAMA_LIB_DIR=$$(llama/build.sh) $(TRAIN_ENV); \
 	$(TRAIN) --config checkpoints/train/mapper-tiny.yaml --out checkpoints/mapper-tiny --work .run/train

@@ -47,12 +47,11 @@ class Examples:
     what was misspelt it is more often whole, because it is mostly known words that are misspelt.
     """
 
-    def __init__(self, data, labels, seed, c, sentences, glossary, far, kin, known):
-        """data is a mapping.Data; sentences their share; glossary {language: {English: foreign words}}; far has words
-        that mean nothing to the taxonomy; kin is as kin.find has it; known tells of a word whether it is not to be read as
-        another."""
+    def __init__(self, data, labels, seed, c, sentences, glossary, kin, known):
+        """data is a mapping.Data; sentences their share; glossary {language: {English: foreign words}}; kin is as
+        kin.find has it; known tells of a word whether it is not to be read as another."""
         self.random, self.c, self.mix, self.data = random.Random(seed), c, c["mix"], data
-        self.share, self.glossary, self.far = sentences, glossary, far
+        self.share, self.glossary = sentences, glossary
         self.number = {label: i for i, label in enumerate(labels)}
         self.index = lookup.Index(data.entries(self.number), known)
         self.by_label = {label: [] for label in labels}
@@ -190,7 +189,7 @@ class Examples:
                     return (mapping.DEFAULT if r.random() < 0.6 else mapping.kind_of_label(label)), text, "OTHER.Safe", phrase
 
     def nonsense(self):
-        return self.random.choice([mapping.DEFAULT] * 3 + self.kinds), nonsense(self.random, self.far), "OTHER.Unknown", None
+        return self.random.choice([mapping.DEFAULT] * 3 + self.kinds), nonsense(self.random, self.data.unrelated), "OTHER.Unknown", None
 
     def translated(self):
         """A phrase word by word in another language, where the dictionaries have them all."""
@@ -206,11 +205,11 @@ class Examples:
         return self.vendor()
 
 
-def nonsense(r, far):
+def nonsense(r, unrelated):
     """Text that says nothing: made-up words, letters, numbers, or words of quite other things."""
     x = r.random()
     if x < 0.45:
-        return " ".join(r.choice(far) for _ in range(r.randrange(1, 3)))
+        return " ".join(r.choice(unrelated) for _ in range(r.randrange(1, 3)))
     if x < 0.75:
         return " ".join("".join(r.choice("bcdfglmnprstvwz") + r.choice(["a", "e", "i", "o", "u", "oo", "ar", "im"])
                                 for _ in range(r.randrange(1, 4))) + r.choice(["", "", "x", "k", "b", "nt"]) for _ in range(r.randrange(1, 4)))

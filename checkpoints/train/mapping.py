@@ -15,6 +15,7 @@ from normalize import words
 HERE = os.path.dirname(os.path.abspath(__file__))
 TAXONOMY = os.path.join(HERE, "..", "..", "config", "taxonomy.yaml")
 UNSEEN = os.path.join(HERE, "unseen-detectors.jsonl")  # labels of detectors that training does not know
+NONSENSE = os.path.join(HERE, "nonsense.jsonl")        # inputs without an answer, never trained on
 VENDORS = os.path.join(HERE, "..", "mapper-tiny", "vendor-2025.09.jsonl")
 
 # The kinds of detector, and the words in a detector's name that tell them; the first match counts.
@@ -86,7 +87,7 @@ def wordnet(labels, most=150):
 
 def files():
     """Everything that the mapping is learnt from, apart from the dictionaries."""
-    return lexicon_files() + [os.path.join(HERE, name) for name in ("contexts.yaml", "sentences.yaml", "sentences.xx.yaml", "wordnet.yaml", "words.txt")] + [os.path.normpath(VENDORS)]
+    return lexicon_files() + [os.path.join(HERE, name) for name in ("contexts.yaml", "sentences.yaml", "sentences.xx.yaml", "wordnet.yaml", "words.txt", "unrelated.txt")] + [os.path.normpath(VENDORS)]
 
 
 def rows(path):
@@ -125,6 +126,18 @@ def familiar():
     every phrase that is added to the lexicon, because both take long."""
     with open(os.path.join(HERE, "words.txt"), encoding="utf-8") as f:
         return f.read().split()
+
+
+def unrelated():
+    """Returns words and terms that say nothing to the taxonomy."""
+    with open(os.path.join(HERE, "unrelated.txt"), encoding="utf-8") as f:
+        return f.read().splitlines()
+
+
+def also():
+    """Returns {words: labels} that a development row's own label is no better than."""
+    with open(os.path.join(HERE, "also.yaml"), encoding="utf-8") as f:
+        return yaml.safe_load(f)
 
 
 def share(text):
@@ -199,24 +212,17 @@ class Data:
         for p, l in apart:
             new = any(telling(w) and w not in seen for w in p.split())
             split["unseen head words" if new else "unseen phrases"].append((p, l))
-        self.held = {name: [(DEFAULT, text, [label]) for text, label in rows] for name, rows in split.items()}
+        other = also()
+        self.held = {name: [(DEFAULT, text, [label] + other.get(text, [])) for text, label in rows] for name, rows in split.items()}
         self.held["misspelt and abbreviated"] = self.misspelt(apart + self.phrases, c["holdout"])
-        self.nonsense = []
-        self.told = {text for rows in self.held.values() for _, text, _ in rows}
+        self.nonsense = rows(NONSENSE)
+        self.told = {text for own in self.held.values() for _, text, _ in own} | {words(text) for _, text, _ in self.nonsense}
+        named = vocabulary(p for p, l in self.phrases + self.wide if l != "OTHER.Unknown") | self.told
+        self.unrelated = [text for text in unrelated() if text not in named and named.isdisjoint(text.split())]
         self.sentences.append(("", "OTHER.Unknown"))  # a finding without a letter of a-z
 
-    def nothing(self, far):
-        """Splits words that may mean nothing to the taxonomy into those to train on and a tenth for the development set;
-        what the lexicon or WordNet has under a label is left out."""
-        with open(os.path.join(HERE, "wordnet.yaml"), encoding="utf-8") as f:
-            named = set(corpus.hyponyms([root for own in yaml.safe_load(f).values() for root in own]))
-        named |= vocabulary(p for p, l in self.phrases + self.wide if l != "OTHER.Unknown")
-        named |= {text for rows in self.held.values() for _, text, _ in rows}
-        far = [w for w in far if w not in named and named.isdisjoint(w.split())]
-        return [w for w in far if share("far " + w) > 0.1], [w for w in far if share("far " + w) <= 0.1]
-
     def fingerprint(self):
-        return hashlib.sha256(json.dumps([self.phrases, self.wide, self.sentences, self.vendors, self.contexts], sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([self.phrases, self.wide, self.sentences, self.vendors, self.contexts, self.unrelated], sort_keys=True).encode()).hexdigest()
 
     def entries(self, number):
         """Returns the lexicon that ships: [(words, label number)], in a fixed order."""

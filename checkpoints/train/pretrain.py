@@ -219,7 +219,7 @@ def relatives(c, cache, phrases, held):
 
 
 def run(c, cache, known, specials, kind, log):
-    """Returns (tokenizer, net, groups, vectors) after pretraining; what the stages make is kept in cache."""
+    """Returns (tokenizer, net) after pretraining; what the stages make is kept in cache."""
     settings = {name: c[name] for name in ("seed", "vocabulary", "texts", "dictionaries", "meanings", "net")}
     settings["known"] = hashlib.sha256("\n".join(known + specials).encode()).hexdigest()
     path = cache.make("tokenizer.model", settings, lambda path: tokenizer(c, path, known, specials))
@@ -239,12 +239,4 @@ def run(c, cache, known, specials, kind, log):
         path = widen(c, cache, tok, teacher, raw, groups, vectors, path, settings, kind, log)
     net = Net(c["net"], np.zeros((len(tok), c["net"]["width"]), np.float32))
     net.load_state_dict(torch.load(path))
-    return tok, net, groups, vectors
-
-
-def far(groups, vectors, least=0.12):
-    """Returns the share of WordNet's words, one or two, that is least near to any known word: what has no answer."""
-    known = vectors[[row for _, row in groups["known"]]]
-    own = [(text, row) for text, row in groups["word"] if len(text.split()) <= 2 and len(text) > 3]
-    near = np.concatenate([(vectors[[row for _, row in own[i: i + 4096]]] @ known.T).max(1) for i in range(0, len(own), 4096)])
-    return [own[i][0] for i in np.argsort(near, kind="stable")[: int(least * len(own))]]
+    return tok, net

@@ -3,23 +3,12 @@ import json
 import random
 
 import evaluate
-import examples
 import mapping
 import stages
 import verify
 from lookup import Index
 from normalize import words
 from prompts import Prompts, whole
-
-
-def nonsense_rows(apart, taught, n=150):
-    """Inputs without an answer, from words and with a seed that training does not have."""
-    r, out = random.Random(99), {}
-    while len(out) < n:
-        text = examples.nonsense(r, apart)
-        if text not in taught:
-            out[text] = ("detector", text, ["OTHER.Unknown"])
-    return list(out.values())
 
 
 def sets(data, labels):
@@ -33,13 +22,11 @@ def sets(data, labels):
 class Report:
     """Answers every set once, by the adapter that a request would go to, and makes figures of it."""
 
-    def __init__(self, c, net, tok, labels, data, matrices, apart):
+    def __init__(self, c, net, tok, labels, data, matrices):
         self.net, self.tok, self.labels, self.matrices, self.c = net, tok, list(labels), matrices, c
         number = {label: i for i, label in enumerate(labels)}
         self.entries = data.entries(number)
         self.index = Index(self.entries, whole(tok))
-        if not data.nonsense:
-            data.nonsense = nonsense_rows(apart, {text for text, _ in data.phrases + data.wide})
         self.sets = sets(data, labels)
         self.items = [(mapping.kind_of_detector(d), words(text), self.index.evidence(words(text))) for _, rows in self.sets for d, text, _ in rows]
         self.right = [{number[a] for a in accept} for _, rows in self.sets for _, _, accept in rows]

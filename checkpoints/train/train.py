@@ -103,8 +103,7 @@ def learn(c, cache, args, log):
     labels, _ = mapping.taxonomy()
     data = mapping.Data(labels, c)
     specials = [mapping.DEFAULT] + [k for k, _ in mapping.KINDS] + [prompts.ANSWER] + prompts.grades() + prompts.codes(labels)
-    tok, net, groups, vectors = pretrain.run(c, cache, mapping.familiar(), specials, mapping.DEFAULT, log)
-    far, apart = data.nothing(pretrain.far(groups, vectors))
+    tok, net = pretrain.run(c, cache, mapping.familiar(), specials, mapping.DEFAULT, log)
     seed = args.seed or c["seed"]
     glossary = corpus.glossary(c["texts"])
     english = [(phrase, label) for phrase, label in data.phrases + data.wide if phrase not in data.abroad]
@@ -112,7 +111,7 @@ def learn(c, cache, args, log):
 
     def source(plus, sentences, p):
         own = {k: p.get(k, c[k]) for k in ("mix", "evidence")}
-        return examples.Examples(data, labels, seed + plus, {**c, **own}, sentences, glossary, far, kin, prompts.whole(tok))
+        return examples.Examples(data, labels, seed + plus, {**c, **own}, sentences, glossary, kin, prompts.whole(tok))
 
     key = [c.get(k) for k in ("base", "mix", "dropout", "evidence", "smoothing", "holdout", "heads", "net", "pretrain", "widen", "version")] + [seed, data.fingerprint()]
 
@@ -139,7 +138,7 @@ def learn(c, cache, args, log):
             continue
         path = cache.make(f"{name}.pt", key + [p], lambda path: torch.save(stages.adapter(c, name, net, tok, labels, source(3, p["sentences"], p), log), path))
         matrices[name] = torch.load(path)
-    return net, tok, labels, data, matrices, apart
+    return net, tok, labels, data, matrices
 
 
 def main():
@@ -159,10 +158,10 @@ def main():
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     log = Log()
     cache = stages.Cache(work, log)
-    net, tok, labels, data, matrices, apart = learn(c, cache, args, log)
+    net, tok, labels, data, matrices = learn(c, cache, args, log)
     if args.only:
         return
-    rep = report.Report(c, net, tok, labels, data, matrices, apart)
+    rep = report.Report(c, net, tok, labels, data, matrices)
     print(json.dumps(rep.figures, indent=1))
     compared = args.seed or args.full
     with open(os.path.join(args.out if compared else work, "figures.json"), "w", encoding="utf-8") as f:
