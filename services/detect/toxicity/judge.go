@@ -172,7 +172,7 @@ func (d *Detector) threat(s segment) (from, to int) {
 		case c == d.kinds.self:
 			who, will, what = i, false, -1
 		case c == d.kinds.not || c == d.kinds.technical:
-			who = -1
+			who, will, what = -1, false, -1
 		case who >= 0 && c == d.kinds.will:
 			will = true
 		case who >= 0 && will && c == d.kinds.violence && i-who <= 2*reach:

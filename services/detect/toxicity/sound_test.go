@@ -24,6 +24,21 @@ func TestSound(t *testing.T) {
 	})
 }
 
+// What takes a threat back takes all of it back, also between the violence and whom it would have met.
+func TestThreatTakenBack(t *testing.T) {
+	for _, text := range []string{"are an I will kill process you", "I will kill process you", "I will kill not you"} {
+		hits, err := New().Detect(context.Background(), text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range hits {
+			if h.Label == Labels[threat] && h.Rule == "announced violence" {
+				t.Errorf("%q is a threat, %v", text, h)
+			}
+		}
+	}
+}
+
 // Who only names groups of people is not toxic, whatever the sentence.
 func TestNamesOfGroupsDoNotScore(t *testing.T) {
 	d := New()
@@ -75,6 +90,7 @@ func FuzzDetect(f *testing.F) {
 		f.Add(p + p)
 	}
 	f.Add(strings.Join(pieces, ""))
+	f.Add("are an I will kill process you")
 	d := New()
 	f.Fuzz(func(t *testing.T, content string) { detecttest.Check(t, d, content) })
 }
