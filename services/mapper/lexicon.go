@@ -171,6 +171,9 @@ func (l *lexicon) share(words, read []string) *shared {
 		if slices.Contains(read, w) {
 			p.weight = 9 * p.weight / 10
 		}
+		if p.weight == 0 {
+			continue // a word of every entry, written otherwise, says nothing
+		}
 		for _, i := range p.entries {
 			if s.words[i] == 0 {
 				s.some = append(s.some, i)

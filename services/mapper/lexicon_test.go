@@ -3,6 +3,7 @@ package mapper
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -96,6 +97,50 @@ func TestLexiconRefuses(t *testing.T) {
 	f(strings.Repeat("a", maxLexiconLine+1)+"\tA.B\n", "too long")
 }
 
+// exhaustive is search without its shortcuts.
+func exhaustive(l *lexicon, text string, most int) (out []near) {
+	words, read := l.speller.correct(text)
+	s := l.share(words, read)
+	defer l.release(s)
+	var all []near
+	for i := range l.entries {
+		n := near{entry: &l.entries[i]}
+		n.words, n.trigrams = l.nearness(s, i)
+		if n.score = (n.words + 2*n.trigrams) / 3; n.score >= leastScore {
+			all = append(all, n)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b near) int { return b.score - a.score })
+	votes := map[int]int{}
+	for _, n := range all[:min(len(all), voters)] {
+		votes[n.entry.label]++
+	}
+	for _, n := range all[:min(len(all), bestEntries)] {
+		if len(out) < most && !slices.ContainsFunc(out, func(o near) bool { return o.entry.label == n.entry.label }) {
+			n.votes = votes[n.entry.label]
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func TestSearchMissesNothing(t *testing.T) {
+	one, err := readLexicon(strings.NewReader("credit card\tA.B\n"), map[string]int{"A.B": 0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one.speller = newSpeller(one, func(string) bool { return false })
+	small, searches := smallLexicon(t)
+	texts := append(slices.Collect(maps.Keys(searches)), "", "a", "creditt cardd", "cred card", "credit credit card", strings.Repeat("card number of the credit ", 40))
+	for _, l := range []*lexicon{one, small, largeLexicon(t)} {
+		for _, text := range texts {
+			if got, want := l.search(text, 6), exhaustive(l, text, 6); !reflect.DeepEqual(got, want) {
+				t.Errorf("%d entries, %q: found %v, there are %v", len(l.entries), text, got, want)
+			}
+		}
+	}
+}
+
 func FuzzReadLexicon(f *testing.F) {
 	f.Add("a\tA.B\nb c\tA.B\n")
 	f.Fuzz(func(t *testing.T, lines string) {
@@ -111,22 +156,29 @@ func FuzzReadLexicon(f *testing.F) {
 	})
 }
 
-// A search in the lexicon that ships, which every request to the model makes.
-func BenchmarkLexiconSearch(b *testing.B) {
+// largeLexicon is the one that ships.
+func largeLexicon(t testing.TB) *lexicon {
+	t.Helper()
 	number := map[string]int{}
-	for i, label := range labelIDs(b) {
+	for i, label := range labelIDs(t) {
 		number[label] = i
 	}
 	f, err := os.Open(shippedLexicon)
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	defer f.Close()
 	l, err := readLexicon(f, number)
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	l.speller = newSpeller(l, func(string) bool { return false })
+	return l
+}
+
+// A search in the lexicon that ships, which every request to the model makes.
+func BenchmarkLexiconSearch(b *testing.B) {
+	l := largeLexicon(b)
 	for _, text := range []string{"credit card number", "user asks how to build a bomb", "creditt cardd nummber"} {
 		b.Run(strings.ReplaceAll(text, " ", "-"), func(b *testing.B) {
 			for b.Loop() {
