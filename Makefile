@@ -82,13 +82,13 @@ eval: build ## measure the shipped checkpoint on its development sets; .run/eval
 	@mkdir -p .run; bin/mapperctl checkpoint eval checkpoints/mapper-tiny --html .run/eval.html --json .run/eval.json
 
 .PHONY: checkpoint
-checkpoint: tools ## train checkpoints/mapper-tiny again (about two hours); goes on where it was stopped
+checkpoint: tools ## train checkpoints/mapper-tiny again (hours); goes on where it was stopped
 	@deploy/packages.sh $(TRAIN_PACKAGES)
 	@export LLAMA_CPP_SRC=$$(llama/build.sh source) LLAMA_LIB_DIR=$$(llama/build.sh) $(TRAIN_ENV); \
 	$(TRAIN) --config checkpoints/train/mapper-tiny.yaml --out checkpoints/mapper-tiny --work .run/train
 
 .PHONY: seeds
-seeds: ## train two more seeds of the mapping, and all weights in place of the adapter, and compare (an hour and a half)
+seeds: ## train two more seeds of the mapping, and all weights in place of the adapter, and compare (hours)
 	@export LLAMA_CPP_SRC=$$(llama/build.sh source) $(TRAIN_ENV); \
 	for n in 2 3; do $(TRAIN) --config checkpoints/train/mapper-tiny.yaml --seed $$n --out .run/seed-$$n --work .run/train; done; \
 	$(TRAIN) --config checkpoints/train/mapper-tiny.yaml --full 0.0008 --out .run/full --work .run/train; \

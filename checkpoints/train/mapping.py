@@ -87,7 +87,8 @@ def wordnet(labels, most=150):
 
 def files():
     """Everything that the mapping is learnt from, apart from the dictionaries."""
-    return lexicon_files() + [os.path.join(HERE, name) for name in ("contexts.yaml", "sentences.yaml", "sentences.xx.yaml", "wordnet.yaml", "words.txt", "unrelated.txt")] + [os.path.normpath(VENDORS)]
+    own = ("contexts.yaml", "sentences.yaml", "sentences.xx.yaml", "wordnet.yaml", "words.txt", "unrelated.txt")
+    return lexicon_files() + [os.path.join(HERE, name) for name in own] + [os.path.normpath(VENDORS)]
 
 
 def rows(path):

@@ -34,8 +34,8 @@ def bucketed(draw, length, batch, rng):
 
 
 def ahead(items, most=8):
-    """Yields what items yields, which a process of its own draws, at most so many ahead: drawing an example takes as long as
-    learning from it. The items are the same as without it."""
+    """Yields what items yields, which a process of its own draws, at most so many ahead, so that learning does not
+    wait for it. The items are the same as without it."""
     context = multiprocessing.get_context("fork")
     queue = context.Queue(most)
 
