@@ -63,7 +63,9 @@ flags="-DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON -DGGML_NATIVE=ON -DGGML
 # GGML_NATIVE builds for this CPU, so the CPU is part of the key.
 cpu=$(grep -m1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null || uname -m)
 compiler=$(c++ --version | head -n1)
-key=$(echo "$origin $flags $cpu $compiler" | sha256sum | cut -c1-16)
+# ggml's AMX code crashes if gcc builds it (it drops the stores of a tile's settings; llama.cpp pull request 26954).
+case $cpu in *amx_tile*) without="-mno-amx-tile -mno-amx-int8 -mno-amx-bf16" ;; *) without= ;; esac
+key=$(echo "$origin $flags $without $cpu $compiler" | sha256sum | cut -c1-16)
 out=$cache/build-$version-$key
 
 # build NAME MARK TARGETS FLAGS... : configures and builds into $out/NAME unless MARK exists.
@@ -73,7 +75,7 @@ build() {
 	[ -e "$mark" ] && return
 	say "building $targets in $dir (minutes, once)"
 	# shellcheck disable=SC2086 # flags are words
-	cmake -S "$src" -B "$dir" -G Ninja -DCMAKE_C_FLAGS=-w -DCMAKE_CXX_FLAGS=-w $flags "$@" >"$out.cmake.log" 2>&1 || { tail -n 20 "$out.cmake.log" >&2; fail "cmake failed"; }
+	CFLAGS="-w $without" CXXFLAGS="-w $without" cmake -S "$src" -B "$dir" -G Ninja $flags "$@" >"$out.cmake.log" 2>&1 || { tail -n 20 "$out.cmake.log" >&2; fail "cmake failed"; }
 	# shellcheck disable=SC2086 # targets are words
 	NINJA_STATUS='llama.cpp: [%f/%t %es] ' ninja -C "$dir" $targets 9>&- >&2 || fail "the build failed"
 	touch "$mark"
