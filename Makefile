@@ -74,6 +74,9 @@ train-smoke:
 	/usr/bin/python3 checkpoints/train/normalize_test.py; /usr/bin/python3 checkpoints/train/lookup_test.py; \
 	$(TRAIN) --config checkpoints/train/smoke.yaml --out "$$out" --work "$$out" >"$$out/log" 2>&1 || { cat "$$out/log"; exit 1; }; \
 	"$$out/mapperctl" checkpoint verify "$$out" >/dev/null; \
+	for more in "--start $$out" "--full 0.0008"; do \
+		$(TRAIN) --config checkpoints/train/smoke.yaml --out "$$out" --work "$$out" $$more >"$$out/log" 2>&1 || { cat "$$out/log"; exit 1; }; \
+		"$$out/mapperctl" checkpoint verify "$$out" >/dev/null; done; \
 	checkpoints/train/convert_test.sh "$$out" "$$out"/tokenizer-*.model "$$out/mapperctl"; \
 	echo "ok  	the training pipeline, at toy size, and the way from Hugging Face's layout"
 
@@ -82,18 +85,17 @@ eval: build ## measure the shipped checkpoint on its development sets; .run/eval
 	@mkdir -p .run; bin/mapperctl checkpoint eval checkpoints/mapper-tiny --html .run/eval.html --json .run/eval.json
 
 .PHONY: checkpoint
-checkpoint: tools ## train checkpoints/mapper-tiny again (hours); goes on where it was stopped
+checkpoint: tools ## train checkpoints/mapper-tiny from nothing, or from the base in START=DIR (hours); goes on where it was stopped
 	@deploy/packages.sh $(TRAIN_PACKAGES)
 	@export LLAMA_CPP_SRC=$$(llama/build.sh source) LLAMA_LIB_DIR=$$(llama/build.sh) $(TRAIN_ENV); \
-	$(TRAIN) --config checkpoints/train/mapper-tiny.yaml --out checkpoints/mapper-tiny --work .run/train
+	$(TRAIN) --config checkpoints/train/mapper-tiny.yaml --out checkpoints/mapper-tiny --work .run/train $(if $(START),--start $(START)); \
+	/usr/bin/python3 checkpoints/train/seeds.py .run/train/figures-[0-9]*.json
 
-.PHONY: seeds
-seeds: ## train two more seeds of the mapping, and all weights in place of the adapter, and compare (hours)
+.PHONY: full
+full: ## after checkpoint: tune all weights in place of the first seed's mapper adapter, for as many steps, and compare
 	@export LLAMA_CPP_SRC=$$(llama/build.sh source) $(TRAIN_ENV); \
-	for n in 2 3; do $(TRAIN) --config checkpoints/train/mapper-tiny.yaml --seed $$n --out .run/seed-$$n --work .run/train; done; \
-	$(TRAIN) --config checkpoints/train/mapper-tiny.yaml --full 0.0008 --out .run/full --work .run/train; \
-	/usr/bin/python3 checkpoints/train/seeds.py .run/train/figures.json .run/seed-*/figures.json; \
-	echo "all weights tuned:"; /usr/bin/python3 checkpoints/train/seeds.py .run/full/figures.json
+	$(TRAIN) --config checkpoints/train/mapper-tiny.yaml --full 0.0008 --out .run/train --work .run/train $(if $(START),--start $(START)); \
+	for f in 1 full; do echo "$$f:"; /usr/bin/python3 checkpoints/train/seeds.py .run/train/figures-$$f.json; done
 
 .PHONY: check
 check: tools ## lint, vet, format, race tests, tidy, a short fuzz of every parser

@@ -189,7 +189,12 @@ class Examples:
                     return (mapping.DEFAULT if r.random() < 0.6 else mapping.kind_of_label(label)), text, "OTHER.Safe", phrase
 
     def nonsense(self):
-        return self.random.choice([mapping.DEFAULT] * 3 + self.kinds), nonsense(self.random, self.data.unrelated), "OTHER.Unknown", None
+        """Says nothing, but from a secret scanner: it calls a finding by the service whose key it is."""
+        r = self.random
+        kind = mapping.DEFAULT if r.random() < 0.6 else r.choice(self.kinds)
+        if kind == "<secret>":
+            return kind, r.choice(self.data.unrelated), "SECURITY.Credential.APIKey", None
+        return kind, nonsense(r, self.data.unrelated), "OTHER.Unknown", None
 
     def translated(self):
         """A phrase word by word in another language, where the dictionaries have them all."""
@@ -208,9 +213,9 @@ class Examples:
 def nonsense(r, unrelated):
     """Text that says nothing: made-up words, letters, numbers, or words of quite other things."""
     x = r.random()
-    if x < 0.45:
+    if x < 0.6:
         return " ".join(r.choice(unrelated) for _ in range(r.randrange(1, 3)))
-    if x < 0.75:
+    if x < 0.8:
         return " ".join("".join(r.choice("bcdfglmnprstvwz") + r.choice(["a", "e", "i", "o", "u", "oo", "ar", "im"])
                                 for _ in range(r.randrange(1, 4))) + r.choice(["", "", "x", "k", "b", "nt"]) for _ in range(r.randrange(1, 4)))
     if x < 0.9:

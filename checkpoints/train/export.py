@@ -6,6 +6,9 @@ import numpy as np
 
 sys.path.insert(0, os.path.join(os.environ["LLAMA_CPP_SRC"], "gguf-py"))
 import gguf  # noqa: E402
+import torch  # noqa: E402
+
+from net import Net  # noqa: E402
 
 
 def half(parameter):
@@ -60,6 +63,17 @@ def base(path, net, tokenizer, special, name):
     for tensor, linear in net.linears():
         w.add_tensor(tensor + ".weight", half(linear.weight))
     finish(w)
+
+
+def load(path, c, tokenizer):
+    """Returns the net of a base that was written so; its vocabulary has to be the tokenizer's."""
+    r = gguf.GGUFReader(path)
+    if r.fields["tokenizer.ggml.tokens"].contents() != [tokenizer.id_to_piece(i) for i in range(len(tokenizer))]:
+        raise ValueError(f"{path}: its vocabulary is not that of these settings; train from nothing")
+    tensors = {t.name: torch.tensor(np.array(t.data, np.float32)) for t in r.tensors}
+    net = Net(c, tensors["token_embd.weight"].numpy())
+    net.load_state_dict({name: tensors[name if name.endswith(".weight") else name + ".weight"] for name in net.state_dict()})
+    return net
 
 
 def adapter(path, net, alpha, name):

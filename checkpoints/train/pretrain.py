@@ -218,12 +218,17 @@ def relatives(c, cache, phrases, held):
         return json.load(f)
 
 
-def run(c, cache, known, specials, kind, log):
-    """Returns (tokenizer, net) after pretraining; what the stages make is kept in cache."""
+def vocabulary(c, cache, known, specials):
+    """Returns (the settings that it depends on, tokenizer)."""
     settings = {name: c[name] for name in ("seed", "vocabulary", "texts", "dictionaries", "meanings", "net")}
     settings["known"] = hashlib.sha256("\n".join(known + specials).encode()).hexdigest()
     path = cache.make("tokenizer.model", settings, lambda path: tokenizer(c, path, known, specials))
-    tok = sentencepiece.SentencePieceProcessor(model_file=path)
+    return settings, sentencepiece.SentencePieceProcessor(model_file=path)
+
+
+def run(c, cache, known, specials, kind, log):
+    """Returns (tokenizer, net) after pretraining; what the stages make is kept in cache."""
+    settings, tok = vocabulary(c, cache, known, specials)
     teacher = teacher_of(c, cache)
     raw = cache.make("teacher.npy", {name: c[name] for name in ("texts", "meanings")}, lambda path: np.save(path, teacher.raw(texts(c)).astype(np.float16)))
     groups, vectors = load(cache.make("meanings.npz", settings, lambda path: Meanings(c, teacher, np.load(raw), known).save(path)))

@@ -25,13 +25,14 @@ class Cache:
         return os.path.join(self.folder, f"{stem}-{key}{suffix}")
 
     def make(self, name, settings, stage):
-        """Calls stage(path) unless the path exists, and returns the path."""
+        """Has stage write a file, unless it is there, and returns its path. It gets its name when it is whole."""
         path = self.path(name, settings)
         if not os.path.exists(path):
-            start = time.time()
-            stage(path)
+            start, part = time.time(), ".part".join(os.path.splitext(path))
+            stage(part)
             with open(path + ".json", "w", encoding="utf-8") as f:
                 json.dump({"seconds": round(time.time() - start, 1), "losses": self.log.take()}, f)
+            os.replace(part, path)
         self.used.append(path + ".json")
         return path
 
@@ -83,6 +84,7 @@ def begin(net, tok, labels, data):
 
 def base(c, p, net, tok, labels, source, log, name):
     """Trains the blocks and the codes' rows; the words' rows stay as the dictionaries made them."""
+    net.requires_grad_(True)  # an adapter's training has switched it off
     first, last = (tok.piece_to_id(codes(labels)[i]) for i in (0, -1))
     grades = list(Prompts(tok).grades.values())
     keep = net.token_embd.detach().clone()
@@ -98,10 +100,10 @@ def base(c, p, net, tok, labels, source, log, name):
     round_to_half(net)
 
 
-def adapter(c, name, net, tok, labels, source, log):
+def adapter(c, name, net, tok, labels, source, log, stage):
     """Trains low-rank matrices alone, on the layers that the settings name."""
     p = c["adapters"][name]
-    torch.manual_seed(c["seed"] + 2)
+    torch.manual_seed(c["seed"])
     net.requires_grad_(False)
     matrices = []
     for tensor, linear in net.linears():
@@ -109,7 +111,7 @@ def adapter(c, name, net, tok, labels, source, log):
         if tensor.split(".")[-1] in p["targets"]:
             linear.adapt(p["rank"], p["alpha"])
             matrices += [linear.a, linear.b]
-    fit(c, p, net, tok, labels, source, [matrices], [p["rate"]], log, name)
+    fit(c, p, net, tok, labels, source, [matrices], [p["rate"]], log, stage)
     round_to_half(net)
     return {tensor: (linear.a.detach(), linear.b.detach()) for tensor, linear in net.linears() if linear.a is not None}
 
@@ -121,6 +123,18 @@ def attach(net, matrices, p):
         if tensor in matrices:
             linear.adapt(p["rank"], p["alpha"])
             linear.a.data, linear.b.data = matrices[tensor]
+
+
+def mean(adapters, rank, own):
+    """Returns the mean of adapters of own rank as one of the given rank and the same alpha: what the largest singular values
+    of their mean product give."""
+    out = {}
+    for tensor in adapters[0]:
+        product = sum(matrices[tensor][1] @ matrices[tensor][0] for matrices in adapters) * rank / own / len(adapters)
+        u, s, vt = torch.linalg.svd(product, full_matrices=False)
+        root = s[:rank].sqrt()
+        out[tensor] = (root[:, None] * vt[:rank]).half().float(), (u[:, :rank] * root).half().float()
+    return out
 
 
 def stack(rows):

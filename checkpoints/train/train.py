@@ -1,14 +1,16 @@
-"""Trains a checkpoint from nothing: train.py --config mapper-tiny.yaml --out DIR [--work DIR] [--seed N] [--full]
+"""Trains a checkpoint: train.py --config mapper-tiny.yaml --out DIR [--work DIR] [--start DIR] [--full RATE]
 
 Needs Debian's python3-torch, python3-numpy, python3-yaml, python3-sentencepiece, libopenblas0-pthread, the dictionaries
 of corpus.py, npm for the teacher, and LLAMA_CPP_SRC for gguf-py. What each stage makes is kept in --work (or --out): a
-run that was stopped goes on with the first stage that was not finished. --seed changes the mapping's seed alone, --full
-tunes everything in place of the adapter, for comparison; both write no files but figures.json. With LLAMA_LIB_DIR the
-golden rows are llama.cpp's, computed from the files that were written; without it they are PyTorch's.
+run that was stopped goes on with the first stage that was not finished. --start takes the base of a checkpoint of this
+vocabulary in place of the stages before refining. The seeds of the settings are trained at once, each by a process of its
+own. --full tunes everything in place of the mapper's adapter, for comparison, and writes no files but figures-full.json.
+With LLAMA_LIB_DIR the golden rows are llama.cpp's, computed from the files that were written; without it they are PyTorch's.
 """
 import argparse
 import hashlib
 import json
+import multiprocessing
 import os
 import time
 
@@ -78,7 +80,7 @@ def write_lexicon(path, entries, names):
         f.writelines(f"{text}\t{names[label]}\n" for text, label in entries)
 
 
-def manifest(c, out, labels, version, net, rep, seconds):
+def manifest(c, out, labels, version, net, rep, training):
     adapters = [{"name": name, **file_entry(out, name + "-lora-f16.gguf"), "scale": 1.0, "min_words": c["adapters"][name]["min_words"],
                  "temperature": rep.temperature[name]} for name in c["adapters"]]
     return {
@@ -92,53 +94,105 @@ def manifest(c, out, labels, version, net, rep, seconds):
         "calibration": {"method": "temperature", "temperature": rep.temperature["mapper"], "ece": round(rep.ece, 4),
                         "fitted_on": "every other row of the development sets in eval/; the error is of the rest"},
         "evaluation": rep.figures,
-        "training": {"seed": c["seed"], "steps": sum(c[stage]["steps"] for stage in ("pretrain", "widen", "base", "refine") if stage in c) + sum(a["steps"] for a in c["adapters"].values()),
-                     "wall_seconds": round(seconds), "command": "make checkpoint", "torch": str(torch.__version__)},
+        "training": training,
         "data": [{"file": os.path.relpath(p, os.path.dirname(HERE)), "sha256": sha256(p)} for p in mapping.files()],
     }
 
 
-def learn(c, cache, args, log):
-    """Runs the stages. Returns (net, tok, labels, data, {adapter: its matrices})."""
-    labels, _ = mapping.taxonomy()
-    data = mapping.Data(labels, c)
-    specials = [mapping.DEFAULT] + [k for k, _ in mapping.KINDS] + [prompts.ANSWER] + prompts.grades() + prompts.codes(labels)
-    tok, net = pretrain.run(c, cache, mapping.familiar(), specials, mapping.DEFAULT, log)
-    seed = args.seed or c["seed"]
-    glossary = corpus.glossary(c["texts"])
-    english = [(phrase, label) for phrase, label in data.phrases + data.wide if phrase not in data.abroad]
-    kin = pretrain.relatives(c, cache, english, mapping.vocabulary(data.told))
+class Training:
+    """The stages, as far as they are done in the cache, for the settings c."""
 
-    def source(plus, sentences, p):
-        own = {k: p.get(k, c[k]) for k in ("mix", "evidence")}
-        return examples.Examples(data, labels, seed + plus, {**c, **own}, sentences, glossary, kin, prompts.whole(tok))
+    def __init__(self, c, cache, start, log):
+        self.c, self.cache, self.log = c, cache, log
+        self.labels, _ = mapping.taxonomy()
+        self.data = mapping.Data(self.labels, c)
+        specials = [mapping.DEFAULT] + [k for k, _ in mapping.KINDS] + [prompts.ANSWER] + prompts.grades() + prompts.codes(self.labels)
+        self.glossary = corpus.glossary(c["texts"])
+        english = [(phrase, label) for phrase, label in self.data.phrases + self.data.wide if phrase not in self.data.abroad]
+        self.kin = pretrain.relatives(c, cache, english, mapping.vocabulary(self.data.told))
+        key = [c.get(k) for k in ("mix", "dropout", "evidence", "smoothing", "holdout", "heads", "net")] + [self.data.fingerprint()]
+        if start:
+            path = os.path.join(start, "base-f16.gguf")
+            key.append(sha256(path))
+            _, self.tok = pretrain.vocabulary(c, cache, mapping.familiar(), specials)
+            self.net = export.load(path, c["net"], self.tok)
+            self.begun = {name: x.clone() for name, x in self.net.state_dict().items()}
+        else:
+            key += [c.get(k) for k in ("base", "pretrain", "widen", "seed")]
+            self.tok, self.net = pretrain.run(c, cache, mapping.familiar(), specials, mapping.DEFAULT, log)
+            self.begun = torch.load(cache.make("base.pt", key, self.base))
+        self.key = key + [c["refine"], c["kin"]]
 
-    key = [c.get(k) for k in ("base", "mix", "dropout", "evidence", "smoothing", "holdout", "heads", "net", "pretrain", "widen", "version")] + [seed, data.fingerprint()]
+    def source(self, seed, sentences, p):
+        own = {k: p.get(k, self.c[k]) for k in ("mix", "evidence")}
+        return examples.Examples(self.data, self.labels, seed, {**self.c, **own}, sentences, self.glossary, self.kin, prompts.whole(self.tok))
 
-    def train_base(path):
-        stages.begin(net, tok, labels, data)
-        stages.base(c, c["base"], net, tok, labels, source(1, 0.12, c["base"]), log, "base")
-        torch.save(net.state_dict(), path)
+    def fit(self, p, seed, sentences, name):
+        """Trains the net's own weights."""
+        stages.base({**self.c, "seed": seed}, p, self.net, self.tok, self.labels, self.source(seed, sentences, p), self.log, name)
 
-    def refine(path):
-        stages.base(c, c["refine"], net, tok, labels, source(2, 0.12, c["refine"]), log, "refine")
-        torch.save(net.state_dict(), path)
+    def base(self, path):
+        stages.begin(self.net, self.tok, self.labels, self.data)
+        self.fit(self.c["base"], self.c["seed"] + 1, 0.12, "base")
+        torch.save(self.net.state_dict(), path)
 
-    net.load_state_dict(torch.load(cache.make("base.pt", key, train_base)))
-    key += [c["refine"], c["kin"]]
-    net.load_state_dict(torch.load(cache.make("refine.pt", key, refine)))
-    matrices = {}
-    for name, p in c["adapters"].items():
-        if args.only and name != args.only:
-            continue
-        if args.full:
-            if name == "mapper":
-                stages.base(c, {**p, "rate": args.full, "code_rate": args.full}, net, tok, labels, source(3, p["sentences"], p), log, "full")
-            matrices[name] = {}
-            continue
-        path = cache.make(f"{name}.pt", key + [p], lambda path: torch.save(stages.adapter(c, name, net, tok, labels, source(3, p["sentences"], p), log), path))
-        matrices[name] = torch.load(path)
-    return net, tok, labels, data, matrices
+    def refine(self, seed):
+        """Leaves in the net what refining with a seed makes of the base, and returns it."""
+        def train(path):
+            self.net.load_state_dict(self.begun)
+            self.fit(self.c["refine"], seed, 0.12, f"refine {seed}")
+            torch.save(self.net.state_dict(), path)
+
+        stages.attach(self.net, {}, {})
+        state = torch.load(self.cache.make(f"refine-{seed}.pt", self.key, train))
+        self.net.load_state_dict(state)
+        return state
+
+    def adapter(self, name, seed):
+        """Returns the matrices of an adapter on the net as it is."""
+        p = self.c["adapters"][name]
+
+        def train(path):
+            source = self.source(100 + seed, p["sentences"], p)
+            torch.save(stages.adapter({**self.c, "seed": seed}, name, self.net, self.tok, self.labels, source, self.log, f"{name} {seed}"), path)
+
+        return torch.load(self.cache.make(f"{name}-{seed}.pt", self.key + [{k: v for k, v in p.items() if k != "mean_rank"}], train))
+
+    def one(self, seed):
+        """Returns (weights, {adapter: matrices}) of one seed."""
+        return self.refine(seed), {name: self.adapter(name, seed) for name in self.c["adapters"]}
+
+    def report(self, matrices, rank="rank"):
+        """Figures of the net as it is, with adapters of the rank that this setting has."""
+        adapters = {name: {**p, "rank": p[rank]} for name, p in self.c["adapters"].items()}
+        return report.Report({**self.c, "adapters": adapters}, self.net, self.tok, self.labels, self.data, matrices)
+
+    def full(self, rate):
+        """Figures of the first seed with everything tuned in place of the mapper's adapter."""
+        p, seed = self.c["adapters"]["mapper"], self.c["seeds"][0]
+        self.refine(seed)
+        self.fit({**p, "rate": rate, "code_rate": rate}, 100 + seed, p["sentences"], "full")
+        return self.report({name: {} for name in self.c["adapters"]}).figures
+
+    def mean(self):
+        """Leaves the mean of all seeds in the net (model soups; Wortsman et al. 2022), and returns the report of it and the
+        figures of each seed."""
+        workers = [multiprocessing.get_context("fork").Process(target=self.one, args=(seed,)) for seed in self.c["seeds"]]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        if any(worker.exitcode for worker in workers):
+            raise RuntimeError("training with one of the seeds failed")
+        runs, figures = [], []
+        for seed in self.c["seeds"]:
+            runs.append(self.one(seed))
+            figures.append(self.report(runs[-1][1]).figures)
+        stages.attach(self.net, {}, {})
+        self.net.load_state_dict({name: sum(state[name] for state, _ in runs) / len(runs) for name in runs[0][0]})
+        stages.round_to_half(self.net)
+        mean = {name: stages.mean([own[name] for _, own in runs], p["mean_rank"], p["rank"]) for name, p in self.c["adapters"].items()}
+        return self.report(mean, "mean_rank"), figures
 
 
 def main():
@@ -146,9 +200,8 @@ def main():
     args.add_argument("--config", required=True)
     args.add_argument("--out", required=True)
     args.add_argument("--work", help="where the stages' results are kept; --out if absent")
-    args.add_argument("--seed", type=int, help="another seed for the mapping; no files")
+    args.add_argument("--start", help="a checkpoint; refining goes on from its base")
     args.add_argument("--full", type=float, help="a learning rate: tune everything in place of the mapper adapter; no files")
-    args.add_argument("--only", help="train this adapter into --work and stop, so that two can be trained at once")
     args = args.parse_args()
     with open(args.config, encoding="utf-8") as f:
         c = yaml.safe_load(f)
@@ -158,28 +211,41 @@ def main():
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     log = Log()
     cache = stages.Cache(work, log)
-    net, tok, labels, data, matrices = learn(c, cache, args, log)
-    if args.only:
-        return
-    rep = report.Report(c, net, tok, labels, data, matrices)
-    print(json.dumps(rep.figures, indent=1))
-    compared = args.seed or args.full
-    with open(os.path.join(args.out if compared else work, "figures.json"), "w", encoding="utf-8") as f:
-        json.dump(rep.figures, f, indent=1)
-    if compared:
-        return
-    export.base(os.path.join(args.out, "base-f16.gguf"), net, tok, set(specials_of(tok)), c["name"])
-    for name, p in c["adapters"].items():
-        stages.attach(net, matrices[name], p)
-        export.adapter(os.path.join(args.out, name + "-lora-f16.gguf"), net, p["alpha"], c["name"] + "-" + name)
-    write_lexicon(os.path.join(args.out, "lexicon.tsv"), rep.entries, list(labels))
-    write_sets(args.out, data, labels)
-    notes = cache.notes()
-    curve.draw(os.path.join(args.out, "loss.svg"), {name: values for note in notes for name, values in note["losses"].items()})
-    rep.golden(os.path.join(args.out, "golden.jsonl"), args.out)
+    training = Training(c, cache, args.start, log)
+    if args.full:
+        write_json(os.path.join(work, "figures-full.json"), training.full(args.full))
+    else:
+        rep, figures = training.mean()
+        for seed, own in zip(c["seeds"] + ["mean"], figures + [rep.figures]):
+            write_json(os.path.join(work, f"figures-{seed}.json"), own)
+        write(c, args, training, rep)
+
+
+def write_json(path, doc):
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(doc, f, indent=1)
+
+
+def write(c, args, training, rep):
+    """Writes the checkpoint."""
+    out, net, notes = args.out, training.net, training.cache.notes()
+    done = {"seed": c["seed"], "seeds": c["seeds"], "steps": sum(len(values) for note in notes for values in note["losses"].values()),
+            "wall_seconds": round(sum(note["seconds"] for note in notes)), "command": "make checkpoint", "torch": str(torch.__version__)}
+    if args.start:
+        with open(os.path.join(args.start, "manifest.yaml"), encoding="utf-8") as f:
+            before = yaml.safe_load(f)
+        done |= {"command": "make checkpoint START=DIR", "start": {"version": before["version"], "sha256": before["base"]["sha256"]}}
+    export.base(os.path.join(out, "base-f16.gguf"), net, training.tok, set(specials_of(training.tok)), c["name"])
+    for name, p in rep.c["adapters"].items():
+        stages.attach(net, rep.matrices[name], p)
+        export.adapter(os.path.join(out, name + "-lora-f16.gguf"), net, p["alpha"], c["name"] + "-" + name)
+    write_lexicon(os.path.join(out, "lexicon.tsv"), rep.entries, list(training.labels))
+    write_sets(out, training.data, training.labels)
+    curve.draw(os.path.join(out, "loss.svg"), {name: values for note in notes for name, values in note["losses"].items()})
+    rep.golden(os.path.join(out, "golden.jsonl"), out)
     _, version = mapping.taxonomy()
-    doc = manifest(c, args.out, labels, version, net, rep, sum(note["seconds"] for note in notes))
-    with open(os.path.join(args.out, "manifest.yaml"), "w", encoding="utf-8") as f:
+    doc = manifest(c, out, training.labels, version, net, rep, done)
+    with open(os.path.join(out, "manifest.yaml"), "w", encoding="utf-8") as f:
         yaml.safe_dump(doc, f, sort_keys=False, width=120)
 
 

@@ -110,10 +110,18 @@ type Evaluation struct {
 // Training says how the checkpoint was made; it informs, nothing reads it.
 type Training struct {
 	Seed        int     `yaml:"seed"`
-	Steps       int     `yaml:"steps"`
-	WallSeconds float64 `yaml:"wall_seconds"`
+	Seeds       []int   `yaml:"seeds,omitempty"` // of the runs whose mean it is
+	Start       *Start  `yaml:"start,omitempty"` // the checkpoint whose base training went on from; none if from nothing
+	Steps       int     `yaml:"steps"`           // of all runs
+	WallSeconds float64 `yaml:"wall_seconds"`    // of all stages, also those that ran at the same time
 	Command     string  `yaml:"command"`
 	Torch       string  `yaml:"torch"`
+}
+
+// Start is a checkpoint that another one goes on from.
+type Start struct {
+	Version string `yaml:"version"`
+	SHA256  string `yaml:"sha256"` // of its base
 }
 
 // Data is a training input with its hash.
