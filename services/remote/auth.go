@@ -99,6 +99,16 @@ func newTokens(a Auth, guard *egress.Guard, trusted trust, w *work) (*tokens, er
 	}, nil
 }
 
+// kept returns the token that is kept, or "" if there is none or it has expired.
+func (t *tokens) kept() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.token.Valid() {
+		return ""
+	}
+	return t.token.AccessToken
+}
+
 func (t *tokens) set(token *oauth2.Token) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -107,11 +117,8 @@ func (t *tokens) set(token *oauth2.Token) {
 
 // get returns a token. Whoever needs one while it is being fetched waits for that, until its ctx ends.
 func (t *tokens) get(ctx context.Context) (string, error) {
-	t.mu.Lock()
-	token := t.token
-	t.mu.Unlock()
-	if token.Valid() {
-		return token.AccessToken, nil
+	if token := t.kept(); token != "" {
+		return token, nil
 	}
 	select {
 	case <-ctx.Done():
@@ -124,8 +131,11 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 	}
 }
 
-// fetch gets a token and keeps it.
+// fetch gets a token and keeps it, unless one came since its caller looked.
 func (t *tokens) fetch() (any, error) {
+	if token := t.kept(); token != "" {
+		return token, nil
+	}
 	if !t.work.begin() {
 		return "", errClosed
 	}
