@@ -198,8 +198,9 @@ func TestHead(t *testing.T) {
 				logits[i] = slices.Clone(run(t, x, text, 0, 0))
 			}
 		}
-		if d := distance(logits[0], logits[1]); d == 0 || d > 5e-3 {
-			t.Errorf("logits differ by %g; 0 would mean that the head was computed twice the same way", d)
+		size := distance(logits[1], make([]float32, len(logits[1])))
+		if d := distance(logits[0], logits[1]); d == 0 || d > size/1024 { // 11 bits
+			t.Errorf("logits of up to %g differ by %g; 0 would mean that the head was computed twice the same way", size, d)
 		}
 	}
 }
