@@ -94,7 +94,7 @@ checkpoint: tools ## train checkpoints/mapper-tiny from nothing, or from the bas
 .PHONY: full
 full: ## after checkpoint: tune all weights in place of the first seed's mapper adapter, for as many steps, and compare
 	@export LLAMA_CPP_SRC=$$(llama/build.sh source) $(TRAIN_ENV); \
-	$(TRAIN) --config checkpoints/train/mapper-tiny.yaml --full 0.0008 --out .run/train --work .run/train $(if $(START),--start $(START)); \
+	$(TRAIN) --config checkpoints/train/mapper-tiny.yaml --full 0.0003 --out .run/train --work .run/train $(if $(START),--start $(START)); \
 	for f in 1 full; do echo "$$f:"; /usr/bin/python3 checkpoints/train/seeds.py .run/train/figures-$$f.json; done
 
 .PHONY: check
