@@ -19,20 +19,34 @@ def sets(data, labels):
     return [("unseen detectors", unseen)] + out + [("nonsense", data.nonsense)] + [("known vendor labels", mapping.vendors())]
 
 
+class Asked:
+    """Every set as a user's requests put it, with the lexicon's evidence, and what the lookups answer."""
+
+    def __init__(self, data, labels, tok):
+        self.labels = list(labels)
+        number = {label: i for i, label in enumerate(labels)}
+        self.entries = data.entries(number)
+        index = Index(self.entries, whole(tok))
+        self.sets = sets(data, labels)
+        self.items = [(mapping.kind_of_detector(d), words(text), index.evidence(words(text))) for _, rows in self.sets for d, text, _ in rows]
+        self.right = [{number[a] for a in accept} for _, rows in self.sets for _, _, accept in rows]
+        self.lookups = evaluate.lookups(index, [text for _, text, _ in self.items])
+
+    def spans(self):
+        start = 0
+        for name, rows in self.sets:
+            yield name, start, start + len(rows)
+            start += len(rows)
+
+
 class Report:
     """Answers every set once, by the adapter that a request would go to, and makes figures of it."""
 
-    def __init__(self, c, net, tok, labels, data, matrices):
-        self.net, self.tok, self.labels, self.matrices, self.c = net, tok, list(labels), matrices, c
-        number = {label: i for i, label in enumerate(labels)}
-        self.entries = data.entries(number)
-        self.index = Index(self.entries, whole(tok))
-        self.sets = sets(data, labels)
-        self.items = [(mapping.kind_of_detector(d), words(text), self.index.evidence(words(text))) for _, rows in self.sets for d, text, _ in rows]
-        self.right = [{number[a] for a in accept} for _, rows in self.sets for _, _, accept in rows]
-        self.logits, self.route = self.answer(self.items)
-        self.calibrate(sum(len(rows) for name, rows in self.sets if name != "known vendor labels"))
-        self.figures = [self.figure(name, i, j) for name, i, j in self.spans()]
+    def __init__(self, c, net, tok, asked, matrices):
+        self.net, self.tok, self.asked, self.matrices, self.c = net, tok, asked, matrices, c
+        self.logits, self.route = self.answer(asked.items)
+        self.calibrate(sum(len(rows) for name, rows in asked.sets if name != "known vendor labels"))
+        self.figures = [self.figure(name, i, j) for name, i, j in asked.spans()]
         for f in self.figures:
             print("%-26s n %4d  top1 %.3f top3 %.3f ece %.3f | exact %.3f words %.3f trigrams %.3f  p %.4f" % (
                 f["set"], f["n"], f["top1"], f["top3"], f["ece"], f["exact"], f["words"], f["trigrams"], f["mcnemar"]), flush=True)
@@ -47,7 +61,7 @@ class Report:
             stages.attach(self.net, self.matrices[name], self.c["adapters"][name])
             rows = [i for i, r in enumerate(route) if r == name]
             if rows:
-                for i, logits in zip(rows, stages.answer(self.net, self.tok, self.labels, [items[i] for i in rows])):
+                for i, logits in zip(rows, stages.answer(self.net, self.tok, self.asked.labels, [items[i] for i in rows])):
                     out[i] = logits
         return stages.stack(out), route
 
@@ -56,26 +70,19 @@ class Report:
         self.temperature, self.p = {}, self.logits.clone()
         for name in self.c["adapters"]:
             rows = [i for i in range(0, dev, 2) if self.route[i] == name]
-            t = evaluate.temperature(self.logits[rows], [self.right[i] for i in rows]) if rows else 1.0
+            t = evaluate.temperature(self.logits[rows], [self.asked.right[i] for i in rows]) if rows else 1.0
             self.temperature[name] = t
             own = [i for i, r in enumerate(self.route) if r == name]
             self.p[own] = (self.logits[own] / t).softmax(1)
         odd = list(range(1, dev, 2))
-        self.ece = evaluate.calibration_error(self.p[odd], [self.right[i] for i in odd])
-        self.covered = evaluate.covered(self.p[:dev], self.right[:dev], 0.7)
+        self.ece = evaluate.calibration_error(self.p[odd], [self.asked.right[i] for i in odd])
+        self.covered = evaluate.covered(self.p[:dev], self.asked.right[:dev], 0.7)
         print("temperatures", self.temperature, "ece %.4f" % self.ece, "right of the most confident 70 %%: %.4f" % self.covered)
 
-    def spans(self):
-        start = 0
-        for name, rows in self.sets:
-            yield name, start, start + len(rows)
-            start += len(rows)
-
     def figure(self, name, i, j):
-        p, right = self.p[i:j], self.right[i:j]
+        p, right = self.p[i:j], self.asked.right[i:j]
         hit = [int(a) in r for a, r in zip(p.argmax(1), right)]
-        tried = evaluate.lookups(self.index, [text for _, text, _ in self.items[i:j]])
-        hits = {n: [a in r for a, r in zip(answers, right)] for n, answers in tried.items()}
+        hits = {n: [a in r for a, r in zip(answers[i:j], right)] for n, answers in self.asked.lookups.items()}
         best = max(hits, key=lambda n: sum(hits[n]))
         n = max(1, j - i)
         return {"set": name, "n": j - i, "top1": round(sum(hit) / n, 4), "top3": round(evaluate.top(p, right, 3), 4),
@@ -84,13 +91,13 @@ class Report:
 
     def golden(self, path, out):
         """Writes prompts with the answers that the files give."""
-        prompts, chosen = Prompts(self.tok), random.Random(self.c["seed"]).sample(range(len(self.items)), min(96, len(self.items)))
-        asked = [(detector, text) for _, rows in self.sets for detector, text, _ in rows]
-        tokens = {i: prompts(self.items[i][0], self.items[i][1], evidence=self.items[i][2]) for i in chosen}
+        prompts, chosen = Prompts(self.tok), random.Random(self.c["seed"]).sample(range(len(self.asked.items)), min(96, len(self.asked.items)))
+        asked = [(detector, text) for _, rows in self.asked.sets for detector, text, _ in rows]
+        tokens = {i: prompts(self.asked.items[i][0], self.asked.items[i][1], evidence=self.asked.items[i][2]) for i in chosen}
         with open(path, "w", encoding="utf-8") as f:
             for name in self.c["adapters"]:
                 own = [i for i in chosen if self.route[i] == name]
-                logits = verify.logits(out, name, [tokens[i] for i in own], self.tok, self.labels)
+                logits = verify.logits(out, name, [tokens[i] for i in own], self.tok, self.asked.labels)
                 if logits is None:
                     logits = self.logits[own]
                 elif own:
@@ -100,6 +107,6 @@ class Report:
                         raise ValueError("llama.cpp and PyTorch disagree")
                 for i, p in zip(own, (logits / self.temperature[name]).softmax(1)):
                     value, index = p.topk(3)
-                    best = [[self.labels[k], round(float(v), 4)] for v, k in zip(value, index)]
-                    f.write(json.dumps({"detector": asked[i][0], "finding": asked[i][1], "text": self.items[i][1], "adapter": name, "tokens": tokens[i],
+                    best = [[self.asked.labels[k], round(float(v), 4)] for v, k in zip(value, index)]
+                    f.write(json.dumps({"detector": asked[i][0], "finding": asked[i][1], "text": self.asked.items[i][1], "adapter": name, "tokens": tokens[i],
                                         "label": best[0][0], "p": best[0][1], "candidates": best}) + "\n")

@@ -99,6 +99,12 @@ def manifest(c, out, labels, version, net, rep, training):
     }
 
 
+def origin(start):
+    """What the manifest says of the checkpoint that training goes on from."""
+    with open(os.path.join(start, "manifest.yaml"), encoding="utf-8") as f:
+        return {"version": yaml.safe_load(f)["version"], "sha256": sha256(os.path.join(start, "base-f16.gguf"))}
+
+
 class Training:
     """The stages, as far as they are done in the cache, for the settings c."""
 
@@ -111,9 +117,10 @@ class Training:
         english = [(phrase, label) for phrase, label in self.data.phrases + self.data.wide if phrase not in self.data.abroad]
         self.kin = pretrain.relatives(c, cache, english, mapping.vocabulary(self.data.told))
         key = [c.get(k) for k in ("mix", "dropout", "evidence", "smoothing", "holdout", "heads", "net")] + [self.data.fingerprint()]
+        self.start = start and origin(start)
         if start:
             path = os.path.join(start, "base-f16.gguf")
-            key.append(sha256(path))
+            key.append(self.start["sha256"])
             _, self.tok = pretrain.vocabulary(c, cache, mapping.familiar(), specials)
             self.net = export.load(path, c["net"], self.tok)
             self.begun = {name: x.clone() for name, x in self.net.state_dict().items()}
@@ -122,6 +129,7 @@ class Training:
             self.tok, self.net = pretrain.run(c, cache, mapping.familiar(), specials, mapping.DEFAULT, log)
             self.begun = torch.load(cache.make("base.pt", key, self.base))
         self.key = key + [c["refine"], c["kin"]]
+        self.asked = report.Asked(self.data, self.labels, self.tok)
 
     def source(self, seed, sentences, p):
         own = {k: p.get(k, self.c[k]) for k in ("mix", "evidence")}
@@ -156,23 +164,23 @@ class Training:
             source = self.source(100 + seed, p["sentences"], p)
             torch.save(stages.adapter({**self.c, "seed": seed}, name, self.net, self.tok, self.labels, source, self.log, f"{name} {seed}"), path)
 
-        return torch.load(self.cache.make(f"{name}-{seed}.pt", self.key + [{k: v for k, v in p.items() if k != "mean_rank"}], train))
+        return torch.load(self.cache.make(f"{name}-{seed}.pt", self.key + [p], train))
 
     def one(self, seed):
         """Returns (weights, {adapter: matrices}) of one seed."""
         return self.refine(seed), {name: self.adapter(name, seed) for name in self.c["adapters"]}
 
-    def report(self, matrices, rank="rank"):
-        """Figures of the net as it is, with adapters of the rank that this setting has."""
-        adapters = {name: {**p, "rank": p[rank]} for name, p in self.c["adapters"].items()}
-        return report.Report({**self.c, "adapters": adapters}, self.net, self.tok, self.labels, self.data, matrices)
+    def report(self, matrices, ranks):
+        """Figures of the net as it is, with adapters of {name: rank}."""
+        adapters = {name: {**p, "rank": ranks.get(name, p["rank"])} for name, p in self.c["adapters"].items()}
+        return report.Report({**self.c, "adapters": adapters}, self.net, self.tok, self.asked, matrices)
 
     def full(self, rate):
         """Figures of the first seed with everything tuned in place of the mapper's adapter."""
         p, seed = self.c["adapters"]["mapper"], self.c["seeds"][0]
         self.refine(seed)
         self.fit({**p, "rate": rate, "code_rate": rate}, 100 + seed, p["sentences"], "full")
-        return self.report({name: {} for name in self.c["adapters"]}).figures
+        return self.report({name: {} for name in self.c["adapters"]}, {}).figures
 
     def mean(self):
         """Leaves the mean of all seeds in the net (model soups; Wortsman et al. 2022), and returns the report of it and the
@@ -187,12 +195,12 @@ class Training:
         runs, figures = [], []
         for seed in self.c["seeds"]:
             runs.append(self.one(seed))
-            figures.append(self.report(runs[-1][1]).figures)
+            figures.append(self.report(runs[-1][1], {}).figures)
         stages.attach(self.net, {}, {})
         self.net.load_state_dict({name: sum(state[name] for state, _ in runs) / len(runs) for name in runs[0][0]})
         stages.round_to_half(self.net)
-        mean = {name: stages.mean([own[name] for _, own in runs], p["mean_rank"], p["rank"]) for name, p in self.c["adapters"].items()}
-        return self.report(mean, "mean_rank"), figures
+        mean = {name: stages.mean([own[name] for _, own in runs], self.c["mean_rank"][name], p["rank"]) for name, p in self.c["adapters"].items()}
+        return self.report(mean, self.c["mean_rank"]), figures
 
 
 def main():
@@ -218,7 +226,7 @@ def main():
         rep, figures = training.mean()
         for seed, own in zip(c["seeds"] + ["mean"], figures + [rep.figures]):
             write_json(os.path.join(work, f"figures-{seed}.json"), own)
-        write(c, args, training, rep)
+        write(c, args.out, training, rep)
 
 
 def write_json(path, doc):
@@ -226,20 +234,18 @@ def write_json(path, doc):
         json.dump(doc, f, indent=1)
 
 
-def write(c, args, training, rep):
+def write(c, out, training, rep):
     """Writes the checkpoint."""
-    out, net, notes = args.out, training.net, training.cache.notes()
+    net, notes = training.net, training.cache.notes()
     done = {"seed": c["seed"], "seeds": c["seeds"], "steps": sum(len(values) for note in notes for values in note["losses"].values()),
             "wall_seconds": round(sum(note["seconds"] for note in notes)), "command": "make checkpoint", "torch": str(torch.__version__)}
-    if args.start:
-        with open(os.path.join(args.start, "manifest.yaml"), encoding="utf-8") as f:
-            before = yaml.safe_load(f)
-        done |= {"command": "make checkpoint START=DIR", "start": {"version": before["version"], "sha256": before["base"]["sha256"]}}
+    if training.start:
+        done |= {"command": "make checkpoint START=DIR", "start": training.start}
     export.base(os.path.join(out, "base-f16.gguf"), net, training.tok, set(specials_of(training.tok)), c["name"])
     for name, p in rep.c["adapters"].items():
         stages.attach(net, rep.matrices[name], p)
         export.adapter(os.path.join(out, name + "-lora-f16.gguf"), net, p["alpha"], c["name"] + "-" + name)
-    write_lexicon(os.path.join(out, "lexicon.tsv"), rep.entries, list(training.labels))
+    write_lexicon(os.path.join(out, "lexicon.tsv"), training.asked.entries, training.asked.labels)
     write_sets(out, training.data, training.labels)
     curve.draw(os.path.join(out, "loss.svg"), {name: values for note in notes for name, values in note["losses"].items()})
     rep.golden(os.path.join(out, "golden.jsonl"), out)
