@@ -110,10 +110,10 @@ check: tools ## lint, vet, format, race tests, tidy, a short fuzz of every parse
 			CGO_ENABLED=0 go test -run '^$$' -fuzz "^$$target$$" -fuzztime 3s "$$dir" | tail -n1; done; done
 
 .PHONY: bench
-bench: build ## measure: bare decode loop, the mapper over HTTP, overload, and llama-server if it was built
+bench: build ## measure: bare decode loop, the mapper over HTTP, overload, and llama-server if it was built; ARGS="-time 2s" is shorter
 	@$(call SERVERS,bench); export LLAMA_MAPPER_STATE_DIR=.run/bench/state; bin/mapperctl migrate up all >/dev/null; \
 	key=$$(bin/mapperctl keys create --tenant bench); \
-	$(GO) run -tags llama ./bench -key "$$key" -tools "$$(ls -d $$dir/tools/bin 2>/dev/null)"
+	$(GO) run -tags llama ./bench -key "$$key" -tools "$$(ls -d $$dir/tools/bin 2>/dev/null)" $(ARGS)
 
 .PHONY: clean
 clean: ## remove what was built here; the llama.cpp cache stays (it is under ~/.cache/llama-mapper)
